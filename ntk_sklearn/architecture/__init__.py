@@ -1,0 +1,51 @@
+"""What a network is: layers, their shapes, and the check that a limit exists."""
+
+from .checks import NetworkError, check_network
+from .hyperparameters import replace, scales
+from .layers import (
+    Activation,
+    AvgPool,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    GlobalSumPool,
+    Identity,
+    Layer,
+    Serial,
+    Sum,
+    SumPool,
+    residual,
+)
+from .layout import Positions, demanded_positions
+from .shapes import Shape, infer_shape
+from .windows import ShapeError, Window, windows
+
+__all__ = [
+    "Activation",
+    "AvgPool",
+    "Concat",
+    "Conv",
+    "Dense",
+    "Flatten",
+    "GlobalAvgPool",
+    "GlobalSumPool",
+    "Identity",
+    "Layer",
+    "NetworkError",
+    "Positions",
+    "Serial",
+    "Shape",
+    "ShapeError",
+    "Sum",
+    "SumPool",
+    "Window",
+    "check_network",
+    "demanded_positions",
+    "infer_shape",
+    "replace",
+    "residual",
+    "scales",
+    "windows",
+]

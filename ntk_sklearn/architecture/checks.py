@@ -1,0 +1,128 @@
+"""Which trees have an infinite-width limit: the check behind `check_network`.
+
+An activation needs Gaussian input, and a sum of branches is Gaussian with the sum of their
+covariances only if every branch is Gaussian and at most one of them reaches the branching point
+without passing fresh random weights: two that do are correlated, and the sum misses their cross
+term. Channels of a concatenation are a mixture, not a Gaussian, unless the branches agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import singledispatch
+
+from .layers import (
+    Activation,
+    Concat,
+    Conv,
+    Dense,
+    Layer,
+    Serial,
+    Sum,
+)
+
+
+class NetworkError(ValueError):
+    """The tree does not describe a network whose infinite-width limit is a Gaussian process."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What is known of a signal: Gaussian (or not, with the reason), and its freshness.
+
+    `fresh` says whether random weights were passed since the last branching point; `wide` whether
+    the number of channels tends to infinity (the input itself has finitely many).
+    """
+
+    gaussian: bool = False
+    why_not: str = "the network's input is not Gaussian"
+    fresh: bool = False
+    wide: bool = False
+
+
+def check_network(network: Layer) -> None:
+    """Raise `NetworkError` unless the tree has a Gaussian infinite-width limit.
+
+    Raises
+    ------
+    NetworkError
+        In words: which layer, why, and what to write instead.
+    """
+    if not isinstance(network, Layer):
+        raise TypeError(f"a network is a tree of layers, got {network!r}")
+    end = _follow(network, Signal(), "network")
+    if not end.gaussian:
+        raise NetworkError(
+            f"the network does not end in a Gaussian output ({end.why_not}): end it with Dense(), "
+            "or with Conv() and a pooling head"
+        )
+
+
+@singledispatch
+def _follow(layer: Layer, signal: Signal, path: str) -> Signal:
+    return signal  # pooling, Flatten and Identity keep what is known
+
+
+@_follow.register(Dense)
+@_follow.register(Conv)
+def _(layer: Layer, signal: Signal, path: str) -> Signal:
+    return Signal(gaussian=True, why_not="", fresh=True, wide=True)
+
+
+@_follow.register
+def _(layer: Activation, signal: Signal, path: str) -> Signal:
+    if not signal.gaussian:
+        raise NetworkError(
+            f"{path}: {layer!r} needs Gaussian input, but {signal.why_not}; put Dense() or Conv() "
+            "before it"
+        )
+    return replace(signal, gaussian=False, why_not=f"the output of {layer!r} is not Gaussian")
+
+
+@_follow.register
+def _(layer: Serial, signal: Signal, path: str) -> Signal:
+    for k, child in enumerate(layer.layers):
+        signal = _follow(child, signal, f"{path}.layers.{k}")
+    return signal
+
+
+@_follow.register
+def _(layer: Sum, signal: Signal, path: str) -> Signal:
+    ends = _branches(layer, signal, path)
+    for k, end in enumerate(ends):
+        if not end.gaussian:
+            raise NetworkError(
+                f"{path}: branch {k} of a sum, {layer.branches[k]!r}, is not Gaussian: "
+                f"{end.why_not}; the sum has no Gaussian limit. End the branch with Dense() or "
+                "Conv(), or move the activation out of it"
+            )
+    stale = [k for k, end in enumerate(ends) if not end.fresh]
+    if len(stale) > 1:
+        raise NetworkError(
+            f"{path}: branches {stale} of a sum reach the branching point without passing fresh "
+            "random weights; they are correlated and the sum of covariances misses their cross "
+            "term. At most one branch may be an identity (or pooling): put Dense() or Conv() into "
+            "the others"
+        )
+    # with one stale branch the sum is as fresh as what entered it; signal.gaussian holds by then
+    return Signal(gaussian=True, why_not="", fresh=not stale or signal.fresh, wide=True)
+
+
+@_follow.register
+def _(layer: Concat, signal: Signal, path: str) -> Signal:
+    ends = _branches(layer, signal, path)
+    for k, end in enumerate(ends):
+        if not end.wide:
+            raise NetworkError(
+                f"{path}: branch {k} of a concatenation carries the network's input, whose "
+                "channels are finitely many: their share of infinitely many vanishes. Put Dense() "
+                "or Conv() into the branch"
+            )
+    why = f"channels of {type(layer).__name__} are a mixture of different Gaussians"
+    return Signal(gaussian=False, why_not=why, fresh=all(e.fresh for e in ends), wide=True)
+
+
+def _branches(layer: Sum | Concat, signal: Signal, path: str) -> list[Signal]:
+    """The ends of all branches, with freshness counted from this branching point."""
+    start = replace(signal, fresh=False)
+    return [_follow(b, start, f"{path}.branches.{k}") for k, b in enumerate(layer.branches)]

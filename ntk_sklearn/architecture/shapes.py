@@ -1,0 +1,124 @@
+"""Shape inference: one rule per layer type, with errors that name the layer."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import NamedTuple
+
+from .layers import (
+    Activation,
+    AvgPool,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    GlobalSumPool,
+    Identity,
+    Layer,
+    Serial,
+    Sum,
+    SumPool,
+)
+from .windows import ShapeError, windows
+
+
+class Shape(NamedTuple):
+    """Channels (None where their number tends to infinity) and the sizes of the spatial axes."""
+
+    channels: int | None
+    spatial: tuple[int, ...] = ()
+
+
+def infer_shape(network: Layer, shape: Shape, path: str = "") -> Shape:
+    """Shape of the output of `network` for inputs of the given shape.
+
+    Raises
+    ------
+    ShapeError
+        Naming the layer that does not fit, by its path in the tree.
+    """
+    try:
+        return _infer(network, shape, path)
+    except ShapeError as error:
+        if getattr(error, "located", False):
+            raise
+        located = ShapeError(f"{path or 'network'}: {network!r}: {error}")
+        located.located = True  # type: ignore[attr-defined]
+        raise located from None
+
+
+@singledispatch
+def _infer(layer: Layer, shape: Shape, path: str) -> Shape:
+    raise NotImplementedError(f"no shape rule for the layer type {type(layer).__name__}")
+
+
+@_infer.register
+def _(layer: Dense, shape: Shape, path: str) -> Shape:
+    if shape.spatial:
+        raise ShapeError(
+            f"a dense layer needs flat input but gets images of {shape.spatial} positions: put "
+            "Flatten() or GlobalAvgPool() before it (Conv(1) acts on every position)"
+        )
+    return Shape(None)
+
+
+@_infer.register(Conv)
+@_infer.register(AvgPool)
+@_infer.register(SumPool)
+def _(layer: Conv | AvgPool | SumPool, shape: Shape, path: str) -> Shape:
+    _need_image(shape)
+    out = tuple(w.out for w in windows(layer, shape.spatial))
+    return Shape(None if isinstance(layer, Conv) else shape.channels, out)
+
+
+@_infer.register(GlobalAvgPool)
+@_infer.register(GlobalSumPool)
+def _(layer: Layer, shape: Shape, path: str) -> Shape:
+    _need_image(shape)
+    return Shape(shape.channels)
+
+
+@_infer.register
+def _(layer: Flatten, shape: Shape, path: str) -> Shape:
+    channels = shape.channels
+    for size in shape.spatial if channels is not None else ():
+        channels *= size
+    return Shape(channels)
+
+
+@_infer.register(Activation)
+@_infer.register(Identity)
+def _(layer: Layer, shape: Shape, path: str) -> Shape:
+    return shape
+
+
+@_infer.register
+def _(layer: Serial, shape: Shape, path: str) -> Shape:
+    for k, child in enumerate(layer.layers):
+        shape = infer_shape(child, shape, _join(path, f"layers.{k}"))
+    return shape
+
+
+@_infer.register(Sum)
+@_infer.register(Concat)
+def _(layer: Sum | Concat, shape: Shape, path: str) -> Shape:
+    shapes = [
+        infer_shape(branch, shape, _join(path, f"branches.{k}"))
+        for k, branch in enumerate(layer.branches)
+    ]
+    if len({s.spatial for s in shapes}) > 1:
+        raise ShapeError(f"the branches end in different shapes {[s.spatial for s in shapes]}")
+    return shapes[0]
+
+
+def _need_image(shape: Shape) -> None:
+    if not shape.spatial:
+        raise ShapeError(
+            "it needs images, but its input has no spatial axes: pass "
+            "image_shape=(channels, height, width) for flattened rows of X"
+        )
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

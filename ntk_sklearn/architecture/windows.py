@@ -1,0 +1,71 @@
+"""Sliding windows along one spatial axis: the arithmetic of filters, strides and padding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .layers import AvgPool, Axes, Conv, SumPool
+
+
+class ShapeError(ValueError):
+    """A layer does not fit the shape it is given; the message names the layer."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Along one axis, output position o reads the inputs ``o * stride + a * dilation - low``.
+
+    `wrap` says whether positions outside are wrapped around (circular padding) or zero.
+    """
+
+    size: int
+    stride: int
+    dilation: int
+    low: int
+    high: int
+    wrap: bool
+    out: int
+
+
+def windows(layer: Conv | AvgPool | SumPool, spatial: tuple[int, ...]) -> tuple[Window, ...]:
+    """The windows of a layer along each of the spatial axes of its input."""
+    rank = len(spatial)
+    size = _per_axis(layer.filter if isinstance(layer, Conv) else layer.window, rank)
+    stride = _per_axis(layer.strides or 1, rank)
+    dilation = _per_axis(layer.dilation if isinstance(layer, Conv) else 1, rank)
+    return tuple(
+        _window(n, size[a], stride[a], dilation[a], _axis_padding(layer.padding, a, rank))
+        for a, n in enumerate(spatial)
+    )
+
+
+def _per_axis(value: Axes, rank: int) -> tuple[int, ...]:
+    values = (value,) * rank if isinstance(value, int) else value
+    if len(values) != rank:
+        raise ShapeError(f"{value} has {len(values)} entries, the image has {rank} spatial axes")
+    return values
+
+
+def _axis_padding(padding: str | tuple, axis: int, rank: int) -> str | tuple[int, int]:
+    if isinstance(padding, str) or isinstance(padding[0], int):
+        return padding  # type: ignore[return-value]
+    if len(padding) != rank:
+        raise ShapeError(f"padding {padding} has {len(padding)} pairs for {rank} spatial axes")
+    return padding[axis]
+
+
+def _window(n: int, size: int, stride: int, dilation: int, padding: str | tuple) -> Window:
+    reach = dilation * (size - 1) + 1
+    if padding in ("same", "circular"):
+        # ceil(n / stride) positions; the odd pixel of padding goes to the end (XLA's "SAME")
+        total = max((-(-n // stride) - 1) * stride + reach - n, 0)
+        low, high = total // 2, total - total // 2
+    else:
+        low, high = (0, 0) if padding == "valid" else padding  # type: ignore[misc]
+    wrap = padding == "circular"
+    if wrap and max(low, high) > n:
+        raise ShapeError(f"circular padding by {max(low, high)} needs at least as many positions")
+    if n + low + high < reach:
+        raise ShapeError(f"a window reaching over {reach} positions does not fit into {n}")
+    out = (n + low + high - reach) // stride + 1
+    return Window(size, stride, dilation, low, high, wrap, out)
