@@ -1,0 +1,36 @@
+"""Dual activations: Gaussian expectations of nonlinearities, one small file each."""
+
+from .abrelu import Abs, ABReLU, LeakyReLU, ReLU
+from .base import DualActivation, available, register, resolve
+from .erf import Erf
+from .exponential import Exp, Gaussian
+from .gelu import GELU
+from .linear import Linear
+from .pair import GaussianPair, sine2_of_sum
+from .polynomial import Monomial, Polynomial
+from .sign import Sign
+from .sinusoid import RBF, Cos, Sin
+
+__all__ = [
+    "ABReLU",
+    "Abs",
+    "Cos",
+    "DualActivation",
+    "Erf",
+    "Exp",
+    "GELU",
+    "Gaussian",
+    "GaussianPair",
+    "LeakyReLU",
+    "Linear",
+    "Monomial",
+    "Polynomial",
+    "RBF",
+    "ReLU",
+    "Sign",
+    "Sin",
+    "available",
+    "register",
+    "resolve",
+    "sine2_of_sum",
+]

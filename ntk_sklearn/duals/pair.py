@@ -1,0 +1,124 @@
+"""Two jointly Gaussian variables, and arithmetic that survives angles 0 and pi.
+
+A covariance alone forgets small angles: 1 - correlation loses half of the digits, and arccos near
+1 the other half. A pair therefore knows the *squared sine* of its angle. Where the recursion can
+carry it from layer to layer (no spatial axes), it is exact to rounding at every angle; elsewhere
+it is computed from the covariance, and pairs whose correlation is +-1 up to rounding are snapped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+# Rounding of a dot product leaves equal, parallel and antiparallel inputs this far from
+# correlation +-1, in units of the machine epsilon.
+SNAP = 8.0
+
+
+def safe_sqrt(x: Tensor) -> Tensor:
+    """Square root with value and gradient 0 where x <= 0."""
+    positive = x > 0
+    return torch.where(positive, torch.where(positive, x, 1.0).sqrt(), 0.0)
+
+
+def safe_divide(a: Tensor, b: Tensor) -> Tensor:
+    """a / b with value and gradient 0 where b == 0."""
+    nonzero = b != 0
+    return torch.where(nonzero, a / torch.where(nonzero, b, 1.0), 0.0)
+
+
+@dataclass(frozen=True)
+class GaussianPair:
+    """Centred Gaussians u, v with covariance `cov` and variances `var_x`, `var_z`.
+
+    Attributes
+    ----------
+    cov, var_x, var_z : Tensor
+        Broadcast against one another: (n, m, ...), (n, 1, ...) and (1, m, ...) for a Gram tile.
+    carried : Tensor or None
+        The squared sine of the angle between u and v, where it is known better than `cov` tells.
+    """
+
+    cov: Tensor
+    var_x: Tensor
+    var_z: Tensor
+    carried: Tensor | None = None
+
+    @cached_property
+    def scale(self) -> Tensor:
+        """sqrt(var_x var_z)."""
+        return safe_sqrt(self.var_x) * safe_sqrt(self.var_z)
+
+    @cached_property
+    def cosine(self) -> Tensor:
+        """Correlation, in [-1, 1]; 0 where a variance is 0."""
+        return safe_divide(self.cov, self.scale).clamp(-1.0, 1.0)
+
+    @cached_property
+    def sine2(self) -> Tensor:
+        """Squared sine of the angle: 1 - cosine^2 without its cancellation."""
+        if self.carried is not None:
+            return self.carried
+        absolute = self.cov.abs()
+        gap = self.scale - absolute
+        apart = gap > SNAP * torch.finfo(gap.dtype).eps * self.scale
+        sine2 = safe_divide(safe_divide(gap, self.scale) * (self.scale + absolute), self.scale)
+        return torch.where(apart, sine2, 0.0)
+
+    @cached_property
+    def root_determinant(self) -> Tensor:
+        """sqrt(var_x var_z - cov^2)."""
+        return self.scale * safe_sqrt(self.sine2)
+
+    @cached_property
+    def determinant(self) -> Tensor:
+        """var_x var_z - cov^2."""
+        return self.scale * self.scale * self.sine2
+
+    @cached_property
+    def angle(self) -> Tensor:
+        """Angle in [0, pi]; pi / 2 by convention where a variance is 0."""
+        zero = self.scale == 0
+        cosine = torch.where(zero, 0.0, self.cosine)
+        return torch.atan2(torch.where(zero, 1.0, safe_sqrt(self.sine2)), cosine)
+
+    @cached_property
+    def versine(self) -> Tensor:
+        """1 - cosine, without cancellation at small angles."""
+        cosine = self.cosine
+        return torch.where(cosine > 0, self.sine2 / (1.0 + cosine.abs()), 1.0 - cosine)
+
+    @cached_property
+    def distance2(self) -> Tensor:
+        """E (u - v)^2 = var_x + var_z - 2 cov, without cancellation at small angles."""
+        difference = safe_sqrt(self.var_x) - safe_sqrt(self.var_z)
+        return difference * difference + 2.0 * self.scale * self.versine
+
+
+def sine2_from_versine(versine: Tensor) -> Tensor:
+    """Squared sine of an angle from 1 - cosine."""
+    return (versine * (2.0 - versine)).clamp(min=0.0)
+
+
+def sine2_of_sum(first: GaussianPair, second: GaussianPair) -> Tensor:
+    r"""Squared sine for u1 + u2, v1 + v2, the two pairs being independent of each other.
+
+    With a_k the scales and w_k the versines, the determinant of the sum is a sum of terms >= 0:
+    ``det_1 + det_2 + (sqrt(vx1 vz2) - sqrt(vx2 vz1))^2 + 2 a_1 a_2 (w_1 + w_2 - w_1 w_2)``.
+    """
+    cross = safe_sqrt(first.var_x) * safe_sqrt(second.var_z) - safe_sqrt(
+        second.var_x
+    ) * safe_sqrt(first.var_z)
+    mixed = first.versine + second.versine - first.versine * second.versine
+    determinant = (
+        first.determinant
+        + second.determinant
+        + cross * cross
+        + 2.0 * first.scale * second.scale * mixed
+    )
+    total = (first.var_x + second.var_x) * (first.var_z + second.var_z)
+    return safe_divide(determinant, total).clamp(max=1.0)
