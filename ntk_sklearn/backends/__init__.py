@@ -1,0 +1,15 @@
+"""Evaluators of kernel tiles; each can say why it cannot run a problem."""
+
+from .evaluator import Evaluator, choose
+from .problem import FiniteWidth, Output, Problem, Quantity
+from .reference import ReferenceEvaluator
+
+__all__ = [
+    "Evaluator",
+    "FiniteWidth",
+    "Output",
+    "Problem",
+    "Quantity",
+    "ReferenceEvaluator",
+    "choose",
+]

@@ -1,0 +1,53 @@
+"""What is to be evaluated: outputs, input shape, precision and device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from ..architecture import Layer, Shape
+
+Quantity = Literal["nngp", "ntk"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One matrix asked for: a covariance of one network."""
+
+    network: Layer
+    quantity: Quantity
+
+
+@dataclass(frozen=True)
+class FiniteWidth:
+    """Average over random networks of a finite width instead of the infinite-width limit.
+
+    The same integer `random_state` gives the same networks in every tile, call and process.
+    """
+
+    width: int
+    n_networks: int = 10
+    random_state: int = 0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything an evaluator must know but the rows of X.
+
+    Attributes
+    ----------
+    outputs : tuple of Output
+        A tile fills a stack (n_outputs, rows, columns); networks with a common prefix share it.
+    input_shape : Shape
+        Channels and spatial axes of one row of X.
+    finite : FiniteWidth or None
+        None is the infinite-width limit.
+    """
+
+    outputs: tuple[Output, ...]
+    input_shape: Shape
+    dtype: torch.dtype = torch.float64
+    device: torch.device = torch.device("cpu")
+    finite: FiniteWidth | None = None

@@ -1,0 +1,100 @@
+"""The reference evaluator: the plain-torch recursion, tile by tile, on any device."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..architecture import Layer, Positions, demanded_positions
+from ..recursion import KernelState, diagonal_state, pair_state, propagate_all
+from .problem import Problem
+
+# Arrays of the size of a tile's state that live at once inside one rule (measured).
+_COPIES = 14
+# Entries of a tile's state at which elementwise kernels are fastest (measured: stays in cache).
+_ENTRIES = 2**18
+
+
+class ReferenceEvaluator:
+    """Runs every network of infinite width; never optimized beyond whole-tensor operations."""
+
+    name = "reference"
+
+    def why_not(self, problem: Problem) -> list[str]:
+        """Finite widths belong to the empirical evaluator."""
+        if problem.finite is not None:
+            return [f"it computes infinite width, the network has width {problem.finite.width}"]
+        return []
+
+    def prepare(self, problem: Problem, X: Tensor) -> Tensor:
+        """Rows of X as (n, channels, *S) on the problem's device."""
+        shape = problem.input_shape
+        X = X.to(device=problem.device, dtype=problem.dtype)
+        return X.reshape(len(X), shape.channels or -1, *shape.spatial)
+
+    def tile(
+        self,
+        problem: Problem,
+        x: Tensor,
+        rows: slice,
+        z: Tensor,
+        cols: slice,
+        on_diagonal: bool,
+        out: Any,
+    ) -> None:
+        """Fill a tile; see `Evaluator`."""
+        networks = _networks(problem)
+        with torch.no_grad():
+            state = pair_state(x[rows], z[cols], *_layout(problem, networks), on_diagonal)
+            _write(problem, networks, propagate_all(networks, state), out, on_diagonal)
+
+    def diagonal(self, problem: Problem, x: Tensor, rows: slice, out: Any) -> None:
+        """Fill k(x_i, x_i); see `Evaluator`."""
+        networks = _networks(problem)
+        with torch.no_grad():
+            state = diagonal_state(x[rows], *_layout(problem, networks))
+            _write(problem, networks, propagate_all(networks, state), out)
+
+    def workspace(self, problem: Problem) -> tuple[int, int]:
+        """Bytes per pair and per input, from the positions of the input's layout."""
+        size = problem.dtype.itemsize * _COPIES
+        entries = _entries(problem)
+        return size * entries, 2 * size * entries
+
+    def tile_side(self, problem: Problem) -> int:
+        """Tiles of about 2^18 entries."""
+        return max(1, int((_ENTRIES / _entries(problem)) ** 0.5))
+
+
+def _networks(problem: Problem) -> list[Layer]:
+    return list(dict.fromkeys(output.network for output in problem.outputs))
+
+
+def _layout(problem: Problem, networks: list[Layer]) -> tuple[int, Positions, bool]:
+    rank = len(problem.input_shape.spatial)
+    positions = max(map(demanded_positions, networks)) if rank else Positions.NONE
+    return rank, positions, any(output.quantity == "ntk" for output in problem.outputs)
+
+
+def _entries(problem: Problem) -> int:
+    pixels = prod(problem.input_shape.spatial)
+    _, positions, _ = _layout(problem, _networks(problem))
+    return pixels**2 if positions is Positions.ALL else pixels
+
+
+def _write(
+    problem: Problem,
+    networks: list[Layer],
+    states: list[KernelState],
+    out: Any,
+    symmetric: bool = False,
+) -> None:
+    by_network = dict(zip(networks, states, strict=True))
+    for k, output in enumerate(problem.outputs):
+        value = getattr(by_network[output.network], output.quantity)
+        if symmetric:  # one rounding for both triangles
+            value = value.triu() + value.triu(1).mT
+        out[k] = value if isinstance(out, Tensor) else value.cpu().numpy()
