@@ -1,0 +1,202 @@
+"""The one place where evaluators of tiles meet the drivers that fill matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..architecture import Layer, Positions, Shape, demanded_positions, infer_shape
+from ..backends import (
+    Evaluator,
+    Output,
+    Problem,
+    Quantity,
+    ReferenceEvaluator,
+    choose,
+)
+from ..gram import (
+    Tile,
+    compute_diagonal,
+    compute_matrix,
+    parse_budget,
+    tile_side,
+    workspace_budget,
+)
+from ..recursion import pair_state, propagate
+
+EVALUATORS: tuple[Evaluator, ...] = (ReferenceEvaluator(),)
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
+
+
+def resolve_device(device: str) -> torch.device:
+    """"auto" is CUDA where there is any, else the CPU.
+
+    Raises
+    ------
+    ValueError
+        For a device that does not exist here, naming those that do.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    known = ["cpu"] + ["cuda"] * bool(count) + [f"cuda:{k}" for k in range(count)]
+    if device == "auto":
+        return torch.device("cuda" if count else "cpu")
+    if device not in known:
+        raise ValueError(f"device must be 'auto' or one of {known} (on this machine), got {device!r}")
+    return torch.device(device)
+
+
+def resolve_dtype(dtype: Any) -> torch.dtype:
+    """"float64" or "float32", by name or as a numpy type."""
+    try:
+        return DTYPES[dtype if isinstance(dtype, str) else np.dtype(dtype).name]
+    except (KeyError, TypeError):
+        raise ValueError(f"dtype must be one of {list(DTYPES)}, got {dtype!r}") from None
+
+
+def input_shape(network: Layer, image_shape: tuple[int, ...] | None, n_features: int) -> Shape:
+    """The shape of one row of X, checked against the network."""
+    shape = Shape(n_features) if image_shape is None else Shape(image_shape[0], image_shape[1:])
+    end = infer_shape(network, shape)
+    if end.spatial:
+        raise ValueError(
+            f"the network ends in {end.spatial} positions: end it with Flatten() or "
+            "GlobalAvgPool(), before or after the readout"
+        )
+    return shape
+
+
+def matrix(
+    problem: Problem,
+    X: Tensor,
+    Z: Tensor | None,
+    backend: str = "auto",
+    memory_budget: int | str | None = None,
+    out: Any = None,
+) -> Any:
+    """The matrices (n_outputs, n, m) of all outputs; a Gram where Z is None.
+
+    Filled into `out`, a new array unless given (an array, or a tensor on any device).
+    """
+    evaluator = choose(problem, EVALUATORS, backend)
+    symmetric = Z is None
+    shape = (len(problem.outputs), len(X), len(X) if Z is None else len(Z))
+    side = _side(evaluator, problem, shape, memory_budget)
+    x = evaluator.prepare(problem, X)
+    z = x if Z is None else evaluator.prepare(problem, Z)
+
+    def fill(tile: Tile, view: Any) -> None:
+        evaluator.tile(problem, x, tile.rows, z, tile.cols, tile.on_diagonal, view)
+
+    if out is None:
+        out = np.empty(shape, dtype=_numpy(problem.dtype))
+    return compute_matrix(fill, out, side, symmetric)
+
+
+def diagonal(
+    problem: Problem, X: Tensor, backend: str = "auto", memory_budget: int | str | None = None
+) -> np.ndarray:
+    """The diagonals (n_outputs, n) of the Grams, without the Grams."""
+    evaluator = choose(problem, EVALUATORS, backend)
+    shape = (len(problem.outputs), len(X))
+    side = _side(evaluator, problem, shape, memory_budget)
+    x = evaluator.prepare(problem, X)
+
+    def fill(rows: slice, view: np.ndarray) -> None:
+        evaluator.diagonal(problem, x, rows, view)
+
+    return compute_diagonal(fill, np.empty(shape, dtype=_numpy(problem.dtype)), side)
+
+
+def gradient(
+    problem: Problem,
+    X: Tensor,
+    rebuild: Callable[[Mapping[str, Tensor]], Layer],
+    values: Mapping[str, float],
+    memory_budget: int | str | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The Gram (n, n) of one output and its derivatives (n, n, p) in the logarithms of `values`.
+
+    Forward mode, tile by tile: one pass per value, nothing of the recursion is stored.
+    """
+    evaluator, (output,) = EVALUATORS[0], problem.outputs
+    n = len(X)
+    side = _side(evaluator, problem, (1 + len(values), n, n), memory_budget)
+    x = evaluator.prepare(problem, X)
+    rank = len(problem.input_shape.spatial)
+    positions = demanded_positions(output.network) if rank else Positions.NONE
+
+    def fill(tile: Tile, view: np.ndarray) -> None:
+        state = pair_state(x[tile.rows], x[tile.cols], rank, positions, True, tile.on_diagonal)
+
+        def entries(*log_values: Tensor) -> Tensor:
+            scales = {name: torch.exp(v) for name, v in zip(values, log_values, strict=True)}
+            return getattr(propagate(rebuild(scales), state), output.quantity)
+
+        for k, value in enumerate(_partials(entries, values, problem)):
+            view[k] = _symmetric(value).cpu().numpy() if tile.on_diagonal else value.cpu().numpy()
+
+    out = np.empty((1 + len(values), n, n), dtype=_numpy(problem.dtype))
+    compute_matrix(fill, out, side, symmetric=True)
+    return out[0].copy(), np.moveaxis(out[1:], 0, -1).copy()
+
+
+def _partials(
+    entries: Callable[..., Tensor], values: Mapping[str, float], problem: Problem
+) -> list[Tensor]:
+    """The entries of a tile and their partial derivatives in each logarithm."""
+    point = [
+        torch.tensor(value, dtype=problem.dtype, device=problem.device).log()
+        for value in values.values()
+    ]
+    found: list[Tensor] = []
+    for k in range(len(point)):
+        direction = [torch.full_like(v, float(i == k)) for i, v in enumerate(point)]
+        with torch.no_grad():
+            value, slope = torch.func.jvp(entries, tuple(point), tuple(direction))
+        found = [value, *found[1:], slope]
+    return found
+
+
+def _symmetric(value: Tensor) -> Tensor:
+    return value.triu() + value.triu(1).mT
+
+
+def explain(
+    problem: Problem, n: int, backend: str = "auto", memory_budget: int | str | None = None
+) -> str:
+    """Which evaluator would run a Gram of n rows, in which tiles and with how much memory."""
+    lines = [f"Gram of {n} x {n}, {problem.dtype} on {problem.device}"]
+    for evaluator in EVALUATORS:
+        why = evaluator.why_not(problem)
+        lines.append(f"{evaluator.name}: {'; '.join(why) if why else 'can run'}")
+    chosen = choose(problem, EVALUATORS, backend)
+    shape = (len(problem.outputs), n, n)
+    side = min(n, _side(chosen, problem, shape, memory_budget))
+    per_pair, per_input = chosen.workspace(problem)
+    output = np.prod(shape) * problem.dtype.itemsize
+    lines.append(
+        f"chosen: {chosen.name}, tiles of {side} x {side}, "
+        f"{output / 2**20:.4g} MB for the matrix and about "
+        f"{(side * side * per_pair + side * per_input) / 2**20:.4g} MB to work in"
+    )
+    return "\n".join(lines)
+
+
+def _side(
+    evaluator: Evaluator, problem: Problem, shape: tuple[int, ...], memory_budget: int | str | None
+) -> int:
+    workspace = workspace_budget(shape, _numpy(problem.dtype), parse_budget(memory_budget))
+    return tile_side(*evaluator.workspace(problem), evaluator.tile_side(problem), workspace)
+
+
+def _numpy(dtype: torch.dtype) -> np.dtype:
+    return np.dtype(str(dtype).removeprefix("torch."))
+
+
+def outputs(network: Layer, *quantities: Quantity) -> tuple[Output, ...]:
+    """The outputs of one network."""
+    return tuple(Output(network, quantity) for quantity in quantities)

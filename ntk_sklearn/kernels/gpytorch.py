@@ -1,0 +1,267 @@
+"""NTK and NNGP as kernels for GPyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import gpytorch
+import torch
+from gpytorch.constraints import Positive
+from torch import Tensor
+
+from .._validation import resolve_image_shape
+from ..architecture import Layer, Positions, demanded_positions, replace
+from ..backends import Problem, Quantity
+from ..recursion import diagonal_state, pair_state
+from . import _evaluate
+from ._batch import batch_shape, collapse, flatten_batch, propagate_batch
+from ._network import Network, as_network, finite_width, free_scales, tree
+from .network_kernel import same_memory
+
+
+class _NetworkKernel(gpytorch.kernels.Kernel):
+    """The adapter shared by `NTKKernel` and `NNGPKernel`, which only name their quantity."""
+
+    _quantity: ClassVar[Quantity]
+    is_stationary = False
+
+    def __init__(
+        self,
+        network: Network | None = None,
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        ard_num_dims: int | None = None,
+        batch_shape: torch.Size | None = None,
+        active_dims: tuple[int, ...] | None = None,
+        memory_budget: int | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # GPyTorch reads this while it sets itself up: inputs are scaled only where asked
+        self.has_lengthscale = ard_num_dims is not None
+        super().__init__(
+            ard_num_dims=ard_num_dims, batch_shape=batch_shape, active_dims=active_dims, **kwargs
+        )
+        self.network = as_network(network)
+        self.image_shape = image_shape
+        self.memory_budget = memory_budget
+        self._structure = _structure(self.network)
+        for name, value in free_scales(self.network).items():
+            self._register_scale(name, value)
+
+    def _register_scale(self, name: str, value: float) -> None:
+        raw = _raw(name)
+        shape = (*self.batch_shape, 1, 1)
+        self.register_parameter(raw, torch.nn.Parameter(torch.zeros(shape)))
+        self.register_constraint(raw, Positive())
+        self.set_scale(name, value)
+
+    # The scales: learnable, positive, by the names of the preset or the paths of the tree.
+
+    @property
+    def scales(self) -> dict[str, Tensor]:
+        """Current values of all learnable scales, each (*batch_shape, 1, 1)."""
+        return {name: self._scale(name) for name in free_scales(self.network)}
+
+    def _scale(self, name: str) -> Tensor:
+        raw = _raw(name)
+        value: Tensor = self.constraint_for_parameter_name(raw).transform(getattr(self, raw))
+        return value
+
+    def set_scale(self, name: str, value: Any) -> None:
+        """Set a scale by name ("w_std") or path ("layers.0.w_std")."""
+        raw = _raw(name)
+        if raw not in self._parameters:
+            raise ValueError(f"no scale {name!r}; the kernel has {list(free_scales(self.network))}")
+        parameter = getattr(self, raw)
+        value = torch.as_tensor(value).to(parameter).expand(parameter.shape)
+        self.initialize(**{raw: self.constraint_for_parameter_name(raw).inverse_transform(value)})
+
+    def get_extra_state(self) -> str:
+        """The network without its scales: what parameters of another network must not enter."""
+        return self._structure
+
+    def set_extra_state(self, state: str) -> None:
+        """Refuse the state of a kernel of another network.
+
+        Raises
+        ------
+        RuntimeError
+            If the saved kernel has another depth, activation or layer.
+        """
+        if state != self._structure:
+            raise RuntimeError(
+                f"the saved kernel belongs to another network: saved {state}, this kernel has "
+                f"{self._structure}"
+            )
+
+    # Evaluation.
+
+    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: Any) -> Tensor:
+        """Covariance (*batch, n, m), or (*batch, n) of corresponding rows with `diag`."""
+        if params.get("last_dim_is_batch"):
+            raise NotImplementedError("last_dim_is_batch is not supported: the network reads rows")
+        same = same_memory(x1, x2)
+        if diag and not same:
+            return self.forward(x1.unsqueeze(-2), x2.unsqueeze(-2))[..., 0, 0]
+        full = torch.broadcast_shapes(x1.shape[:-2], x2.shape[:-2], self.batch_shape)
+        x = self._scaled(collapse(x1))
+        z = x if same else self._scaled(collapse(x2))
+        found = self._covariance(x, z, diag)
+        return found.expand(*full, *found.shape[-1 if diag else -2 :])
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        return x / collapse(self.lengthscale) if self.has_lengthscale else x
+
+    def _covariance(self, x: Tensor, z: Tensor, diag: bool) -> Tensor:
+        scales = {name: collapse(value) for name, value in self.scales.items()}
+        batch = batch_shape(x, z, *scales.values())
+        finite = finite_width(self.network) is not None
+        if finite or (batch.numel() == 1 and not _needs_gradient(x, z, *scales.values())):
+            return self._tiled(x, z, scales, batch, diag)
+        rows = flatten_batch(x, batch)
+        columns = rows if z is x else flatten_batch(z, batch)
+        values = {name: flatten_batch(v, batch)[:, 0, 0] for name, v in scales.items()}
+        state = self._state(rows, columns, diag)
+        found = propagate_batch(self._tree, state, values, self._quantity)
+        return found.reshape(*batch, *found.shape[1:])
+
+    def _state(self, x: Tensor, z: Tensor, diag: bool) -> Any:
+        shape = self._input_shape(x.shape[-1])
+        rank = len(shape.spatial)
+        positions = demanded_positions(tree(self.network)) if rank else Positions.NONE
+        sizes = (shape.channels, *shape.spatial)
+        rows = x.reshape(*x.shape[:-1], *sizes)
+        ntk = self._quantity == "ntk"
+        if diag:
+            return diagonal_state(rows, rank, positions, ntk)
+        columns = rows if z is x else z.reshape(*z.shape[:-1], *sizes)
+        return pair_state(rows, columns, rank, positions, ntk, on_diagonal=z is x)
+
+    def _tiled(
+        self, x: Tensor, z: Tensor, scales: Mapping[str, Tensor], batch: torch.Size, diag: bool
+    ) -> Tensor:
+        """Tile by tile within the memory budget, where no gradient is wanted."""
+        if _needs_gradient(x, z):
+            raise RuntimeError("kernels of a finite width have no gradients in their inputs")
+        values = {name: float(value) for name, value in scales.items()}
+        layers = self._tree(values)
+        problem = Problem(
+            _evaluate.outputs(layers, self._quantity),
+            self._input_shape(x.shape[-1]),
+            x.dtype,
+            x.device,
+            finite_width(self.network),
+        )
+        rows = flatten_batch(x, batch)
+        columns = rows if z is x else flatten_batch(z, batch)
+        found = [self._tile(problem, r, None if z is x else c, diag)
+                 for r, c in zip(rows, columns, strict=True)]
+        return torch.stack(found).reshape(*batch, *found[0].shape)
+
+    def _tile(self, problem: Problem, x: Tensor, z: Tensor | None, diag: bool) -> Tensor:
+        x = x.detach()
+        if diag:
+            found = _evaluate.diagonal(problem, x, memory_budget=self.memory_budget)
+            return torch.from_numpy(found[0]).to(x)
+        shape = (1, len(x), len(x) if z is None else len(z))
+        out = torch.empty(shape, dtype=x.dtype, device=x.device)
+        z = None if z is None else z.detach()
+        found = _evaluate.matrix(problem, x, z, memory_budget=self.memory_budget, out=out)
+        return found[0]
+
+    def _input_shape(self, n_features: int) -> Any:
+        shape = self.image_shape
+        shape = None if shape is None else resolve_image_shape(shape, n_features)
+        return _evaluate.input_shape(tree(self.network), shape, n_features)
+
+    def _tree(self, values: Mapping[str, Any]) -> Layer:
+        return tree(self.network, values)
+
+
+def _raw(name: str) -> str:
+    return f"raw_{name.replace('.', '_')}"
+
+
+def _needs_gradient(*tensors: Tensor) -> bool:
+    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+
+
+def _structure(network: Network) -> str:
+    """The tree with all learnable scales set to 1, printed."""
+    layers = tree(network)
+    return repr(replace(layers, dict.fromkeys(free_scales(layers), 1.0)))
+
+
+def _scale_property(name: str) -> property:
+    def get(self: _NetworkKernel) -> Tensor:
+        return self._scale(name)
+
+    def put(self: _NetworkKernel, value: Any) -> None:
+        self.set_scale(name, value)
+
+    return property(get, put, doc=f"The learnable scale `{name}` of a preset.")
+
+
+for _name in ("w_std", "b_std", "readout_w_std", "readout_b_std"):
+    setattr(_NetworkKernel, _name, _scale_property(_name))
+
+
+_PARAMETERS = """Parameters
+    ----------
+    network : Preset, Layer or None, default=None
+        None is ``FullyConnected()``. Scales that are not 0 become learnable parameters: ``raw_w_std``
+        and so on for a preset, ``raw_layers_0_w_std`` for a layer tree.
+    image_shape : tuple of int or None, default=None
+        (channels, *spatial) of the flattened rows, one entry may be -1.
+    ard_num_dims : int or None, default=None
+        Number of input scales: rows are divided by a learnable `lengthscale` first. A network's
+        kernel is not stationary; this is a scaling of inputs, useful to weigh features.
+    batch_shape : torch.Size or None, default=None
+    active_dims : tuple of int or None, default=None
+    memory_budget : int, str or None, default=None
+        As in `ntk_sklearn.kernels.NTK`, where no gradient is wanted. With gradients the whole
+        recursion of the matrix is kept for the backward pass."""
+
+
+def _documented(cls: type[_NetworkKernel]) -> type[_NetworkKernel]:
+    """Put the shared parameters into the docstring of a kernel."""
+    cls.__doc__ = (cls.__doc__ or "").replace("{parameters}", _PARAMETERS)
+    return cls
+
+
+@_documented
+class NTKKernel(_NetworkKernel):
+    """Neural tangent kernel of an infinitely wide network, for GPyTorch and BoTorch.
+
+    As a Gaussian-process prior it is the NTK-GP of He, Lakshminarayanan and Teh (2020): its
+    posterior is that of Bayesian deep ensembles in the infinite-width limit.
+
+    {parameters}
+
+    Examples
+    --------
+    >>> import gpytorch
+    >>> from ntk_sklearn.kernels import NTKKernel
+    >>> covar_module = gpytorch.kernels.ScaleKernel(NTKKernel())
+    """
+
+    _quantity = "ntk"
+
+
+@_documented
+class NNGPKernel(_NetworkKernel):
+    """Covariance of an infinitely wide network with random weights, for GPyTorch and BoTorch.
+
+    The prior over functions of a Bayesian infinitely wide network (Lee et al. 2018).
+
+    {parameters}
+
+    Examples
+    --------
+    >>> import gpytorch
+    >>> from ntk_sklearn.kernels import NNGPKernel
+    >>> covar_module = gpytorch.kernels.ScaleKernel(NNGPKernel(ard_num_dims=4))
+    """
+
+    _quantity = "nngp"

@@ -1,0 +1,104 @@
+"""A network's kernels as functions of arrays: what the adapters and estimators share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..architecture import Layer
+from ..backends import Problem, Quantity
+from . import _evaluate
+from ._network import Network, finite_width, free_scales, tree
+
+
+@dataclass(frozen=True)
+class NetworkKernel:
+    """NTK and NNGP of one network, evaluated tile by tile.
+
+    Takes rows that have been checked, numpy arrays or tensors; returns numpy arrays
+    (n_quantities, n, m) in the kernel's precision.
+
+    Parameters
+    ----------
+    network : Preset or Layer
+    quantities : tuple of {"nngp", "ntk"}
+        What is computed, in one pass.
+    image_shape : tuple of int or None
+        (channels, *spatial) of a row, without -1.
+    backend, device, dtype, memory_budget
+        As in `NTK`.
+    """
+
+    network: Network
+    quantities: tuple[Quantity, ...] = ("ntk",)
+    image_shape: tuple[int, ...] | None = None
+    backend: str = "auto"
+    device: str = "auto"
+    dtype: str = "float64"
+    memory_budget: int | str | None = None
+
+    def problem(self, n_features: int) -> Problem:
+        """What the evaluators are asked for rows of `n_features` values."""
+        layers = tree(self.network)
+        return Problem(
+            outputs=_evaluate.outputs(layers, *self.quantities),
+            input_shape=_evaluate.input_shape(layers, self.image_shape, n_features),
+            dtype=_evaluate.resolve_dtype(self.dtype),
+            device=_evaluate.resolve_device(self.device),
+            finite=finite_width(self.network),
+        )
+
+    def matrix(self, X: np.ndarray, Z: np.ndarray | None = None) -> np.ndarray:
+        """(n_quantities, n, m); the Gram of X where Z is None or the same memory as X."""
+        x = _tensor(X)
+        z = None if Z is None or same_memory(X, Z) else _tensor(Z)
+        found: np.ndarray = _evaluate.matrix(
+            self.problem(x.shape[1]), x, z, self.backend, self.memory_budget
+        )
+        return found
+
+    def diagonal(self, X: np.ndarray) -> np.ndarray:
+        """(n_quantities, n): k(x, x) without the Gram."""
+        x = _tensor(X)
+        return _evaluate.diagonal(self.problem(x.shape[1]), x, self.backend, self.memory_budget)
+
+    def gradient(self, X: np.ndarray, free: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """The Gram of the one quantity and its derivatives in log scales, (n, n, n_scales)."""
+        values = {name: free_scales(self.network)[name] for name in free}
+
+        def rebuild(scales: Mapping[str, Tensor]) -> Layer:
+            return tree(self.network, scales)
+
+        x = _tensor(X)
+        return _evaluate.gradient(
+            self.problem(x.shape[1]), x, rebuild, values, self.memory_budget
+        )
+
+    def explain(self, X: np.ndarray) -> str:
+        """Who would compute the Gram of X, in which tiles, with how much memory."""
+        return _evaluate.explain(
+            self.problem(np.shape(X)[1]), len(X), self.backend, self.memory_budget
+        )
+
+
+def same_memory(X: Any, Z: Any) -> bool:
+    """Whether two arrays or tensors are one and the same memory; values are never compared."""
+    if X is Z:
+        return True
+    return type(X) is type(Z) and _memory(X) == _memory(Z)
+
+
+def _memory(X: Any) -> tuple[Any, ...]:
+    if isinstance(X, Tensor):
+        return X.data_ptr(), X.shape, X.stride(), X.dtype, X.device
+    return X.__array_interface__["data"], X.shape, X.strides, X.dtype
+
+
+def _tensor(X: np.ndarray) -> Tensor:
+    """A copy as a tensor: torch takes neither read-only nor byte-swapped arrays."""
+    return torch.from_numpy(np.array(X, dtype=np.float64, order="C"))
