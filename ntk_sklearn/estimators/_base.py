@@ -1,0 +1,87 @@
+"""What the four estimators share: validation of data, and kernels from parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from .._validation import as_rows, resolve_image_shape
+from ..architecture import Layer
+from ..kernels import NNGP, NTK
+from ..kernels._network import as_network
+
+
+class KernelEstimator(BaseEstimator):
+    """Base of all estimators: rows of X are validated once, then handed to a kernel."""
+
+    _kernel_type: type[NTK] | type[NNGP]
+
+    def _fit_rows(self, X: Any, y: Any, **checks: Any) -> tuple[np.ndarray, np.ndarray, Any]:
+        """Validated rows (an own copy), y, and the kernel with its image shape."""
+        flat, found = as_rows(X, self.image_shape)
+        rows, y = validate_data(self, flat, y, dtype=np.float64, **checks)
+        shape = None if found is None else resolve_image_shape(found, rows.shape[1])
+        network = as_network(self.network)
+        kernel = self._kernel_type(
+            network if isinstance(network, Layer) else clone(network),
+            image_shape=shape,
+            backend=self.backend,
+            device=self.device,
+            dtype=self.dtype,
+            memory_budget=self.memory_budget,
+        )
+        return np.array(rows), y, kernel
+
+    def _new_rows(self, X: Any) -> np.ndarray:
+        """Validated rows of X for a prediction."""
+        check_is_fitted(self)
+        flat, _ = as_rows(X, self.kernel_.image_shape)
+        rows: np.ndarray = validate_data(self, flat, reset=False, dtype=np.float64)
+        return rows
+
+
+def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
+    """Weights (n,), not negative and not all zero."""
+    weight: np.ndarray = _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+    if not weight.any():
+        raise ValueError("all sample weights are zero")
+    return weight
+
+
+def check_nonnegative(value: Any, name: str) -> float:
+    """`value` as a float, if it is a finite number >= 0."""
+    if isinstance(value, (bool, str)) or not np.isscalar(value):
+        raise TypeError(f"{name} must be a number >= 0, got {value!r}")
+    if not (np.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
+    return float(value)
+
+
+def encode_labels(
+    y: Any, weight: np.ndarray, class_weight: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Classes, the code of each label, and weights with `class_weight` multiplied in.
+
+    Raises
+    ------
+    ValueError
+        If y is not made of class labels, or rows of positive weight have fewer than two classes.
+    """
+    check_classification_targets(y)
+    used = weight > 0
+    encoder = LabelEncoder().fit(y[used])
+    if len(encoder.classes_) < 2:
+        raise ValueError(
+            f"a classifier needs at least 2 classes, the data have 1 class: {encoder.classes_[0]!r}"
+        )
+    codes = encoder.transform(y[used])
+    weight = weight[used] * compute_sample_weight(class_weight, y[used])
+    return encoder.classes_, codes, weight

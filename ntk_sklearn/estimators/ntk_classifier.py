@@ -1,0 +1,137 @@
+"""Classification by an infinitely wide network trained to convergence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+
+from ..inference import centred_one_hot, solve_ridge
+from ..kernels import NTK
+from ._base import KernelEstimator, check_nonnegative, check_weights, encode_labels
+from ._docs import documented
+
+
+@documented
+class NTKClassifier(ClassifierMixin, KernelEstimator):
+    r"""An infinitely wide network trained to convergence on centred one-hot labels.
+
+    Squared loss on labels, +-1 in one output for two classes, else one-hot minus 1 / n_classes
+    (Lee et al. 2018); the outputs of the trained network are
+    :math:`f(x) = \Theta(x, X)\,(\Theta(X, X) + \mathrm{ridge})^{-1} Y` and the largest one decides.
+
+    Parameters
+    ----------
+    {network}
+    {alpha}
+    class_weight : dict, "balanced" or None, default=None
+        Multiplies the sample weights, as in scikit-learn.
+    {evaluation}
+
+    Attributes
+    ----------
+    classes_ : ndarray, (n_classes,)
+    dual_coef_ : ndarray, (n, n_outputs)
+        One output for two classes.
+    ridge_ : float
+        The ridge in the units of the kernel.
+    jitter_ : float
+        What had to be added to the diagonal besides, usually 0.
+    {fitted}
+
+    Notes
+    -----
+    The outputs are no probabilities: use `NNGPClassifier`, or
+    `sklearn.calibration.CalibratedClassifierCV`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from ntk_sklearn import NTKClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> NTKClassifier().fit(X, y).predict(X[:2])
+    array([0, 0])
+    """
+
+    _kernel_type = NTK
+
+    def __init__(
+        self,
+        network: Any = None,
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        alpha: float = 1e-4,
+        class_weight: Any = None,
+        backend: str = "auto",
+        device: str = "auto",
+        dtype: str = "float64",
+        memory_budget: int | str | None = None,
+    ) -> None:
+        self.network = network
+        self.image_shape = image_shape
+        self.alpha = alpha
+        self.class_weight = class_weight
+        self.backend = backend
+        self.device = device
+        self.dtype = dtype
+        self.memory_budget = memory_budget
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NTKClassifier:
+        """Train the infinitely wide network.
+
+        Parameters
+        ----------
+        X : array-like, (n, n_features) or images (n, channels, height, width)
+        y : array-like, (n,)
+            Labels of at least two classes.
+        sample_weight : array-like, (n,), default=None
+            An integer weight counts like a repetition of the row, 0 like its absence.
+
+        Returns
+        -------
+        NTKClassifier
+            Itself.
+        """
+        alpha = check_nonnegative(self.alpha, "alpha")
+        rows, y, kernel = self._fit_rows(X, y)
+        weight = check_weights(sample_weight, rows)
+        rows = rows[weight > 0]
+        classes, codes, weight = encode_labels(y, weight, self.class_weight)
+        targets = centred_one_hot(codes, len(classes))
+        solution = solve_ridge(kernel(rows), targets, weight, alpha)
+        self.kernel_, self.X_fit_, self.classes_ = kernel, rows, classes
+        self.dual_coef_ = solution.coefficients
+        self.ridge_, self.jitter_ = solution.ridge, solution.jitter
+        return self
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Outputs of the trained network.
+
+        Parameters
+        ----------
+        X : array-like, (m, n_features) or images
+
+        Returns
+        -------
+        ndarray, (m,) for two classes, else (m, n_classes)
+        """
+        rows = self._new_rows(X)
+        found = self.kernel_(rows, self.X_fit_) @ self.dual_coef_
+        return found[:, 0] if len(self.classes_) == 2 else found
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The class of the largest output.
+
+        Parameters
+        ----------
+        X : array-like, (m, n_features) or images
+
+        Returns
+        -------
+        ndarray, (m,)
+        """
+        outputs = self.decision_function(X)
+        codes = (outputs > 0).astype(int) if outputs.ndim == 1 else outputs.argmax(axis=1)
+        labels: np.ndarray = self.classes_[codes]
+        return labels

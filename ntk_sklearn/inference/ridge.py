@@ -1,0 +1,51 @@
+"""The network trained to convergence by gradient descent: kernel ridge regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..solvers import factorize, solve_checked
+
+
+@dataclass(frozen=True)
+class RidgeSolution:
+    """Dual coefficients c with (K + ridge diag(1 / weight)) c = y.
+
+    Attributes
+    ----------
+    coefficients : ndarray, (n, k)
+    ridge : float
+        The ridge in the units of the kernel.
+    jitter : float
+        What the factorization had to add besides.
+    """
+
+    coefficients: np.ndarray
+    ridge: float
+    jitter: float
+
+
+def solve_ridge(K: np.ndarray, y: np.ndarray, weight: np.ndarray, alpha: float) -> RidgeSolution:
+    """The infinitely wide network trained until convergence, with a relative ridge.
+
+    Gradient descent on squared loss from zero initial function ends in
+    ``f(x) = K(x, X) K^-1 y`` (Lee et al. 2019, eq. 14 at t = infinity); the ridge is the penalty
+    ``alpha mean(diag K) |theta - theta_0|^2`` on the distance travelled.
+
+    Parameters
+    ----------
+    K : ndarray, (n, n)
+        Tangent kernel of the training rows.
+    y : ndarray, (n, k)
+    weight : ndarray, (n,)
+        Positive weights of the rows; an integer weight counts like a repetition.
+    alpha : float
+        Ridge in units of the weighted mean of the diagonal of K.
+    """
+    ridge = alpha * float(np.average(np.diag(K), weights=weight))
+    A = np.array(K, dtype=np.float64)
+    A[np.diag_indices_from(A)] += ridge / weight
+    factorization = factorize(A)
+    return RidgeSolution(solve_checked(A, factorization, y), ridge, factorization.jitter)
