@@ -15,7 +15,7 @@ from .problem import Problem
 # Arrays of the size of a tile's state that live at once inside one rule (measured).
 _COPIES = 14
 # Entries of a tile's state at which elementwise kernels are fastest (measured: stays in cache).
-_ENTRIES = 2**18
+_ENTRIES = 2**19
 
 
 class ReferenceEvaluator:
@@ -65,7 +65,7 @@ class ReferenceEvaluator:
         return size * entries, 2 * size * entries
 
     def tile_side(self, problem: Problem) -> int:
-        """Tiles of about 2^18 entries."""
+        """Tiles of about 2^19 entries."""
         return max(1, int((_ENTRIES / _entries(problem)) ** 0.5))
 
 

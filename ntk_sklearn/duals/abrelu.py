@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .base import DualActivation, register
-from .pair import SNAP, GaussianPair, safe_divide, safe_sqrt, sine2_from_versine
+from .pair import SNAP, GaussianPair, safe_divide, sine2_from_versine
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class ABReLU(DualActivation):
 
     def sine2(self, pair: GaussianPair) -> Tensor:
         """From 1 - cos' = (1 - cos t) - f / half (sin t - t cos t)."""
-        bend = safe_sqrt(pair.sine2) - pair.angle * pair.cosine
+        bend = pair.sine - pair.angle * pair.cosine
         half = self._half + torch.zeros_like(bend)
         versine = (pair.versine - safe_divide(self._kink * bend, half)).clamp(min=0.0)
         # near angle pi the difference cancels: antiparallel inputs of |x| are parallel outputs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -22,8 +22,11 @@ class DualActivation(ABC):
     Notes
     -----
     For absolutely continuous phi, :math:`\dot T = \partial T / \partial \mathrm{cov}` (Price's
-    theorem), which `ntk_sklearn.testing.check_activation` tests.
+    theorem), which `ntk_sklearn.testing.check_activation` tests. Steps are not: they set
+    `absolutely_continuous` to False and choose :math:`\dot T` by convention.
     """
+
+    absolutely_continuous: ClassVar[bool] = True
 
     @abstractmethod
     def phi(self, x: Tensor) -> Tensor:

@@ -49,30 +49,39 @@ class GaussianPair:
     carried: Tensor | None = None
 
     @cached_property
+    def roots(self) -> tuple[Tensor, Tensor]:
+        """Standard deviations of u and v."""
+        return safe_sqrt(self.var_x), safe_sqrt(self.var_z)
+
+    @cached_property
     def scale(self) -> Tensor:
         """sqrt(var_x var_z)."""
-        return safe_sqrt(self.var_x) * safe_sqrt(self.var_z)
+        return self.roots[0] * self.roots[1]
 
     @cached_property
     def cosine(self) -> Tensor:
         """Correlation, in [-1, 1]; 0 where a variance is 0."""
-        return safe_divide(self.cov, self.scale).clamp(-1.0, 1.0)
+        x, z = (safe_divide(torch.ones_like(root), root) for root in self.roots)
+        return (self.cov * x * z).clamp(-1.0, 1.0)
 
     @cached_property
     def sine2(self) -> Tensor:
-        """Squared sine of the angle: 1 - cosine^2 without its cancellation."""
+        """Squared sine of the angle: 1 - cosine^2 without its cancellation; 1 at variance 0."""
         if self.carried is not None:
             return self.carried
-        absolute = self.cov.abs()
-        gap = self.scale - absolute
-        apart = gap > SNAP * torch.finfo(gap.dtype).eps * self.scale
-        sine2 = safe_divide(safe_divide(gap, self.scale) * (self.scale + absolute), self.scale)
-        return torch.where(apart, sine2, 0.0)
+        absolute = self.cosine.abs()
+        gap = 1.0 - absolute
+        return torch.where(gap > SNAP * torch.finfo(gap.dtype).eps, gap * (1.0 + absolute), 0.0)
+
+    @cached_property
+    def sine(self) -> Tensor:
+        """Sine of the angle; its gradient at angles 0 and pi is 0."""
+        return safe_sqrt(self.sine2)
 
     @cached_property
     def root_determinant(self) -> Tensor:
         """sqrt(var_x var_z - cov^2)."""
-        return self.scale * safe_sqrt(self.sine2)
+        return self.scale * self.sine
 
     @cached_property
     def determinant(self) -> Tensor:
@@ -82,9 +91,7 @@ class GaussianPair:
     @cached_property
     def angle(self) -> Tensor:
         """Angle in [0, pi]; pi / 2 by convention where a variance is 0."""
-        zero = self.scale == 0
-        cosine = torch.where(zero, 0.0, self.cosine)
-        return torch.atan2(torch.where(zero, 1.0, safe_sqrt(self.sine2)), cosine)
+        return torch.atan2(self.sine, self.cosine)
 
     @cached_property
     def versine(self) -> Tensor:
@@ -95,7 +102,7 @@ class GaussianPair:
     @cached_property
     def distance2(self) -> Tensor:
         """E (u - v)^2 = var_x + var_z - 2 cov, without cancellation at small angles."""
-        difference = safe_sqrt(self.var_x) - safe_sqrt(self.var_z)
+        difference = self.roots[0] - self.roots[1]
         return difference * difference + 2.0 * self.scale * self.versine
 
 
@@ -110,9 +117,7 @@ def sine2_of_sum(first: GaussianPair, second: GaussianPair) -> Tensor:
     With a_k the scales and w_k the versines, the determinant of the sum is a sum of terms >= 0:
     ``det_1 + det_2 + (sqrt(vx1 vz2) - sqrt(vx2 vz1))^2 + 2 a_1 a_2 (w_1 + w_2 - w_1 w_2)``.
     """
-    cross = safe_sqrt(first.var_x) * safe_sqrt(second.var_z) - safe_sqrt(
-        second.var_x
-    ) * safe_sqrt(first.var_z)
+    cross = first.roots[0] * second.roots[1] - second.roots[0] * first.roots[1]
     mixed = first.versine + second.versine - first.versine * second.versine
     determinant = (
         first.determinant
@@ -121,4 +126,5 @@ def sine2_of_sum(first: GaussianPair, second: GaussianPair) -> Tensor:
         + 2.0 * first.scale * second.scale * mixed
     )
     total = (first.var_x + second.var_x) * (first.var_z + second.var_z)
-    return safe_divide(determinant, total).clamp(max=1.0)
+    # a vanishing sum has angle pi / 2 by the convention of `GaussianPair.angle`
+    return torch.where(total > 0, safe_divide(determinant, total), 1.0).clamp(max=1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,6 +20,8 @@ class Sign(DualActivation):
     The derivative is 0 almost everywhere, so T' = 0 by convention (gradient descent does not move
     weights below a sign); Price's theorem does not apply to a step.
     """
+
+    absolutely_continuous: ClassVar[bool] = False
 
     def phi(self, x: Tensor) -> Tensor:
         """The activation."""

@@ -31,7 +31,7 @@ class FullyConnected(Preset):
     activation : str or DualActivation, default="relu"
     w_std : float, default=sqrt(2)
         Weight scale; sqrt(2) keeps the variance of relu networks.
-    b_std : float, default=1.0
+    b_std : float, default=0.5
         Bias scale.
     readout_w_std, readout_b_std : float, default=1.0, 0.0
         Scales of the readout.
@@ -42,7 +42,7 @@ class FullyConnected(Preset):
     Examples
     --------
     >>> FullyConnected(depth=1).build()  # doctest: +ELLIPSIS
-    Serial(Dense(w_std=1.414..., b_std=1.0), Activation(), Dense())
+    Serial(Dense(w_std=1.414..., b_std=0.5), Activation(), Dense())
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class FullyConnected(Preset):
         width: float = math.inf,
         activation: Any = "relu",
         w_std: float = math.sqrt(2.0),
-        b_std: float = 1.0,
+        b_std: float = 0.5,
         readout_w_std: float = 1.0,
         readout_b_std: float = 0.0,
         n_networks: int = 10,
