@@ -11,9 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array
 
 
-def flatten_images(
-    X: ArrayLike, channel_axis: int = 1
-) -> tuple[np.ndarray, tuple[int, ...]]:
+def flatten_images(X: ArrayLike, channel_axis: int = 1) -> tuple[np.ndarray, tuple[int, ...]]:
     """Rows for scikit-learn from an array of images.
 
     Parameters
@@ -40,33 +38,34 @@ def flatten_images(
     return images.reshape(len(images), -1), images.shape[1:]
 
 
-def as_rows(
-    X: Any, image_shape: tuple[int, ...] | None
-) -> tuple[Any, tuple[int, ...] | None]:
+def as_rows(X: Any, image_shape: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None]:
     """Flatten 4-D X and read its image shape; 2-D X passes as it is.
 
     Raises
     ------
     ValueError
-        If the images have another shape than `image_shape`, or look channels-last.
+        If the images have another shape than `image_shape`, or look channels-last without one.
     """
     X = _detached(X)
     if getattr(X, "ndim", None) != 4:
         return X, image_shape
     X = np.asarray(X)
     found = X.shape[1:]
-    if X.shape[-1] in (1, 3, 4) and X.shape[1] > 4:
+    told = None if image_shape is None else resolve_image_shape(image_shape, prod(found))
+    if told != found and X.shape[-1] in (1, 3, 4) and X.shape[1] > 4:
         raise ValueError(
             f"X of shape {X.shape} looks like channels-last images; images are (n, channels, "
             "height, width): use rows, image_shape = flatten_images(X, channel_axis=-1)"
         )
-    if image_shape is not None and resolve_image_shape(image_shape, prod(found)) != found:
-        raise ValueError(f"X has images of shape {found}, image_shape is {tuple(image_shape)}")
+    if told not in (None, found):
+        raise ValueError(f"X has images of shape {found}, image_shape is {told}")
     return X.reshape(len(X), -1), found
 
 
 def _detached(X: Any) -> Any:
-    """A torch tensor as an array; scikit-learn does not take those that require gradients."""
+    """X as scikit-learn can check it: no tensors with gradients, and no masks, which it ignores."""
+    if np.ma.is_masked(X):
+        raise ValueError("X has masked entries: fill or drop them")
     if hasattr(X, "detach") and hasattr(X, "cpu"):
         if getattr(X, "is_meta", False):
             raise TypeError("X is a meta tensor and holds no numbers")

@@ -15,7 +15,7 @@ def check_scale(value: Any, name: str) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not (math.isfinite(value) and value >= 0):
+    if not (math.isfinite(value) and float(value) >= 0):
         raise ValueError(f"{name} must be finite and not negative, got {value!r}")
 
 
@@ -29,7 +29,7 @@ def as_axes(value: Any, name: str) -> int | tuple[int, ...]:
 def _positive(value: Any, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an int or a tuple of ints, got {value!r}")
-    if value < 1:
+    if int(value) < 1:
         raise ValueError(f"{name} must be at least 1, got {value!r}")
     return int(value)
 
@@ -51,5 +51,5 @@ def as_padding(value: Any, name: str) -> Any:
 
 def _is_pair(value: Any) -> bool:
     return len(value) == 2 and all(
-        isinstance(v, Integral) and not isinstance(v, bool) and v >= 0 for v in value
+        isinstance(v, Integral) and not isinstance(v, bool) and int(v) >= 0 for v in value
     )

@@ -16,6 +16,9 @@ from .layers import (
     Concat,
     Conv,
     Dense,
+    Flatten,
+    GlobalAvgPool,
+    GlobalSumPool,
     Layer,
     Serial,
     Sum,
@@ -31,13 +34,16 @@ class Signal:
     """What is known of a signal: Gaussian (or not, with the reason), and its freshness.
 
     `fresh` says whether random weights were passed since the last branching point; `wide` whether
-    the number of channels tends to infinity (the input itself has finitely many).
+    the number of channels tends to infinity (the input itself has finitely many); `spatial`
+    whether it has positions, and `mixed` whether channels of several positions stand side by side.
     """
 
     gaussian: bool = False
     why_not: str = "the network's input is not Gaussian"
     fresh: bool = False
     wide: bool = False
+    spatial: bool = False
+    mixed: bool = False
 
 
 def check_network(network: Layer) -> None:
@@ -60,13 +66,24 @@ def check_network(network: Layer) -> None:
 
 @singledispatch
 def _follow(layer: Layer, signal: Signal, path: str) -> Signal:
-    return signal  # pooling, Flatten and Identity keep what is known
+    return signal  # pooling and Identity keep what is known
 
 
 @_follow.register(Dense)
 @_follow.register(Conv)
 def _(layer: Layer, signal: Signal, path: str) -> Signal:
-    return Signal(gaussian=True, why_not="", fresh=True, wide=True)
+    return Signal(True, why_not="", fresh=True, wide=True, spatial=isinstance(layer, Conv))
+
+
+@_follow.register
+def _(layer: Flatten, signal: Signal, path: str) -> Signal:
+    return replace(signal, spatial=False, mixed=signal.mixed or signal.spatial)
+
+
+@_follow.register(GlobalAvgPool)
+@_follow.register(GlobalSumPool)
+def _(layer: Layer, signal: Signal, path: str) -> Signal:
+    return replace(signal, spatial=False)
 
 
 @_follow.register
@@ -75,6 +92,11 @@ def _(layer: Activation, signal: Signal, path: str) -> Signal:
         raise NetworkError(
             f"{path}: {layer!r} needs Gaussian input, but {signal.why_not}; put Dense() or Conv() "
             "before it"
+        )
+    if signal.mixed:
+        raise NetworkError(
+            f"{path}: {layer!r} needs Gaussian input, but channels behind Flatten() are a mixture "
+            "of the Gaussians of all positions; put the activation before Flatten()"
         )
     return replace(signal, gaussian=False, why_not=f"the output of {layer!r} is not Gaussian")
 
@@ -105,7 +127,9 @@ def _(layer: Sum, signal: Signal, path: str) -> Signal:
             "the others"
         )
     # with one stale branch the sum is as fresh as what entered it; signal.gaussian holds by then
-    return Signal(gaussian=True, why_not="", fresh=not stale or signal.fresh, wide=True)
+    fresh = not stale or signal.fresh
+    mixed = any(end.mixed for end in ends)
+    return Signal(True, why_not="", fresh=fresh, wide=True, spatial=ends[0].spatial, mixed=mixed)
 
 
 @_follow.register

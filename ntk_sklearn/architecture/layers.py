@@ -66,7 +66,8 @@ class Dense(Layer):
 class Conv(Layer):
     r"""Convolution over 1, 2 or 3 spatial axes with shared weights W ~ N(0, 1).
 
-    ``z(i) = w_std / sqrt(channels * prod(filter)) sum_a W_a x(i * stride + a * dilation) + b_std b``
+    ``z(i) = w_std / sqrt(fan_in) sum_a W_a x(i * stride + a * dilation) + b_std b`` with fan_in the
+    channels times the size of the filter.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import singledispatch
+from math import prod
 from typing import NamedTuple
 
 from .layers import (
@@ -81,10 +82,7 @@ def _(layer: Layer, shape: Shape, path: str) -> Shape:
 
 @_infer.register
 def _(layer: Flatten, shape: Shape, path: str) -> Shape:
-    channels = shape.channels
-    for size in shape.spatial if channels is not None else ():
-        channels *= size
-    return Shape(channels)
+    return Shape(None if shape.channels is None else shape.channels * prod(shape.spatial))
 
 
 @_infer.register(Activation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .layers import AvgPool, Axes, Conv, SumPool
+from .layers import AvgPool, Axes, Conv, Padding, SumPool
 
 
 class ShapeError(ValueError):
@@ -46,23 +46,29 @@ def _per_axis(value: Axes, rank: int) -> tuple[int, ...]:
     return values
 
 
-def _axis_padding(padding: str | tuple, axis: int, rank: int) -> str | tuple[int, int]:
-    if isinstance(padding, str) or isinstance(padding[0], int):
-        return padding  # type: ignore[return-value]
-    if len(padding) != rank:
-        raise ShapeError(f"padding {padding} has {len(padding)} pairs for {rank} spatial axes")
-    return padding[axis]
+def _axis_padding(padding: Padding, axis: int, rank: int) -> str | tuple[int, int]:
+    if isinstance(padding, str):
+        return padding
+    pairs = (padding,) * rank if isinstance(padding[0], int) else padding
+    if len(pairs) != rank:
+        raise ShapeError(f"padding {padding} has {len(pairs)} pairs for {rank} spatial axes")
+    low, high = pairs[axis]
+    return low, high
 
 
-def _window(n: int, size: int, stride: int, dilation: int, padding: str | tuple) -> Window:
+def _window(
+    n: int, size: int, stride: int, dilation: int, padding: str | tuple[int, int]
+) -> Window:
     reach = dilation * (size - 1) + 1
-    if padding in ("same", "circular"):
+    wrap = padding == "circular"
+    if not isinstance(padding, str):
+        low, high = padding
+    elif padding == "valid":
+        low, high = 0, 0
+    else:
         # ceil(n / stride) positions; the odd pixel of padding goes to the end (XLA's "SAME")
         total = max((-(-n // stride) - 1) * stride + reach - n, 0)
         low, high = total // 2, total - total // 2
-    else:
-        low, high = (0, 0) if padding == "valid" else padding  # type: ignore[misc]
-    wrap = padding == "circular"
     if wrap and max(low, high) > n:
         raise ShapeError(f"circular padding by {max(low, high)} needs at least as many positions")
     if n + low + high < reach:

@@ -1,6 +1,6 @@
 """Dual activations: Gaussian expectations of nonlinearities, one small file each."""
 
-from .abrelu import Abs, ABReLU, LeakyReLU, ReLU
+from .abrelu import ABReLU, Abs, LeakyReLU, ReLU
 from .base import DualActivation, available, register, resolve
 from .erf import Erf
 from .exponential import Exp, Gaussian
@@ -12,20 +12,20 @@ from .sign import Sign
 from .sinusoid import RBF, Cos, Sin
 
 __all__ = [
+    "GELU",
+    "RBF",
     "ABReLU",
     "Abs",
     "Cos",
     "DualActivation",
     "Erf",
     "Exp",
-    "GELU",
     "Gaussian",
     "GaussianPair",
     "LeakyReLU",
     "Linear",
     "Monomial",
     "Polynomial",
-    "RBF",
     "ReLU",
     "Sign",
     "Sin",

@@ -53,8 +53,10 @@ class Gaussian(DualActivation):
 
     def covariance(self, pair: GaussianPair) -> tuple[Tensor, Tensor]:
         """T and T'."""
-        d = 1.0 + 2.0 * self.rate * (pair.var_x + pair.var_z) + 4.0 * self.rate**2 * (
-            pair.determinant
+        d = (
+            1.0
+            + 2.0 * self.rate * (pair.var_x + pair.var_z)
+            + 4.0 * self.rate**2 * (pair.determinant)
         )
         value = self.amplitude**2 * d.rsqrt()
         return value, 4.0 * self.rate**2 * pair.cov * value / d

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,9 @@ def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
 
 def check_nonnegative(value: Any, name: str) -> float:
     """`value` as a float, if it is a finite number >= 0."""
-    if isinstance(value, (bool, str)) or not np.isscalar(value):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number >= 0, got {value!r}")
-    if not (np.isfinite(value) and value >= 0):
+    if not (np.isfinite(float(value)) and float(value) >= 0):
         raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
     return float(value)
 

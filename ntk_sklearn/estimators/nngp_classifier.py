@@ -127,9 +127,7 @@ class NNGPClassifier(ClassifierMixin, KernelEstimator):
         rows = self._new_rows(X)
         K_cross, prior = self.kernel_(rows, self.X_fit_), self.kernel_.diag(rows)
         mean = K_cross @ self.dual_coef_ * self.latent_scale_ + self.latent_mean_
-        variance = [
-            self._variance(k, K_cross, prior) for k in range(len(self.classes_))
-        ]
+        variance = [self._variance(k, K_cross, prior) for k in range(len(self.classes_))]
         return class_probabilities(mean, np.stack(variance, axis=1))
 
     def _variance(self, k: int, K_cross: np.ndarray, prior: np.ndarray) -> np.ndarray:

@@ -155,7 +155,9 @@ class NNGPRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
             return np.broadcast_to(level * scale.std**2, (len(K), len(scale.std)))
         return np.broadcast_to(noise[used, np.newaxis], (len(K), len(scale.std)))
 
-    def _store(self, posteriors: list[Posterior], shape: tuple[int, ...], scale: TargetScale) -> None:
+    def _store(
+        self, posteriors: list[Posterior], shape: tuple[int, ...], scale: TargetScale
+    ) -> None:
         self.L_ = np.stack([p.factorization.lower for p in posteriors])
         self.jitter_ = max(p.factorization.jitter for p in posteriors)
         self.dual_coef_ = np.concatenate([p.coefficients for p in posteriors], axis=1)

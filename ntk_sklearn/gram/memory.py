@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 from sklearn import get_config
@@ -33,8 +34,8 @@ def parse_budget(memory_budget: int | float | str | None) -> int | None:
 def available_memory() -> int:
     """Bytes of memory that can be taken without swapping, as far as the system tells."""
     try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            lines = dict(line.split(":", 1) for line in file)
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+        lines = dict(line.split(":", 1) for line in text.splitlines())
         return int(lines["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

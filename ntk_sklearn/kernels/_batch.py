@@ -42,12 +42,11 @@ def propagate_batch(
     The recursion is mapped over the batch, so that no rule knows of batches.
     """
 
-    def one(arrays: dict[str, Tensor], values: dict[str, Tensor]) -> Tensor:
+    def one(arrays: dict[str, Any], values: dict[str, Tensor]) -> Tensor:
         if state.diagonal_mode:
             arrays = {**arrays, "cov_x": arrays["nngp"], "cov_z": arrays["nngp"]}
-        found: Tensor = getattr(
-            propagate(rebuild(values), replace(state, **arrays)), quantity
-        )
+        start = replace(state, **arrays)
+        found: Tensor = getattr(propagate(rebuild(values), start), quantity)
         return found
 
     return torch.vmap(one)(_arrays(state), dict(scales))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..architecture import Layer, Positions, Shape, demanded_positions, infer_shape
 from ..backends import (
+    EmpiricalEvaluator,
     Evaluator,
     Output,
     Problem,
@@ -28,12 +29,12 @@ from ..gram import (
 )
 from ..recursion import pair_state, propagate
 
-EVALUATORS: tuple[Evaluator, ...] = (ReferenceEvaluator(),)
+EVALUATORS: tuple[Evaluator, ...] = (ReferenceEvaluator(), EmpiricalEvaluator())
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
 def resolve_device(device: str) -> torch.device:
-    """"auto" is CUDA where there is any, else the CPU.
+    """CUDA for "auto" where there is any, else the CPU; or the device by name.
 
     Raises
     ------
@@ -45,12 +46,12 @@ def resolve_device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if count else "cpu")
     if device not in known:
-        raise ValueError(f"device must be 'auto' or one of {known} (on this machine), got {device!r}")
+        raise ValueError(f"device must be 'auto' or one of {known} on this machine, got {device!r}")
     return torch.device(device)
 
 
 def resolve_dtype(dtype: Any) -> torch.dtype:
-    """"float64" or "float32", by name or as a numpy type."""
+    """The precision "float64" or "float32", by name or as a numpy type."""
     try:
         return DTYPES[dtype if isinstance(dtype, str) else np.dtype(dtype).name]
     except (KeyError, TypeError):
@@ -90,6 +91,7 @@ def matrix(
 
     def fill(tile: Tile, view: Any) -> None:
         evaluator.tile(problem, x, tile.rows, z, tile.cols, tile.on_diagonal, view)
+        _check_finite(view)
 
     if out is None:
         out = np.empty(shape, dtype=_numpy(problem.dtype))
@@ -107,8 +109,18 @@ def diagonal(
 
     def fill(rows: slice, view: np.ndarray) -> None:
         evaluator.diagonal(problem, x, rows, view)
+        _check_finite(view)
 
     return compute_diagonal(fill, np.empty(shape, dtype=_numpy(problem.dtype)), side)
+
+
+def _check_finite(values: Any) -> None:
+    finite = torch.isfinite if isinstance(values, Tensor) else np.isfinite
+    if not finite(values).all():
+        raise ValueError(
+            f"the kernel overflows {str(values.dtype).removeprefix('torch.')}: scale X down, or use "
+            "dtype='float64'"
+        )
 
 
 def gradient(
@@ -122,7 +134,7 @@ def gradient(
 
     Forward mode, tile by tile: one pass per value, nothing of the recursion is stored.
     """
-    evaluator, (output,) = EVALUATORS[0], problem.outputs
+    evaluator, output = ReferenceEvaluator(), problem.outputs[0]
     n = len(X)
     side = _side(evaluator, problem, (1 + len(values), n, n), memory_budget)
     x = evaluator.prepare(problem, X)
@@ -156,8 +168,8 @@ def _partials(
     for k in range(len(point)):
         direction = [torch.full_like(v, float(i == k)) for i, v in enumerate(point)]
         with torch.no_grad():
-            value, slope = torch.func.jvp(entries, tuple(point), tuple(direction))
-        found = [value, *found[1:], slope]
+            pushed = torch.func.jvp(entries, tuple(point), tuple(direction))
+        found = [pushed[0], *found[1:], pushed[1]]
     return found
 
 

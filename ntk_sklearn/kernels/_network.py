@@ -59,6 +59,7 @@ def free_scales(network: Network) -> dict[str, float]:
 def finite_width(network: Network) -> FiniteWidth | None:
     """The finite width of a preset, or None for the infinite-width limit."""
     width = getattr(network, "width", math.inf)
-    if isinstance(width, float) and math.isinf(width):
+    if width == math.inf:
         return None
-    return FiniteWidth(width, network.n_networks, network.random_state)  # type: ignore[union-attr]
+    preset: Any = network
+    return FiniteWidth(preset.width, preset.n_networks, preset.random_state)

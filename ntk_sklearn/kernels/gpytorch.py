@@ -11,7 +11,7 @@ from gpytorch.constraints import Positive
 from torch import Tensor
 
 from .._validation import resolve_image_shape
-from ..architecture import Layer, Positions, demanded_positions, replace
+from ..architecture import Layer, Positions, demanded_positions
 from ..backends import Problem, Quantity
 from ..recursion import diagonal_state, pair_state
 from . import _evaluate
@@ -74,7 +74,8 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
         if raw not in self._parameters:
             raise ValueError(f"no scale {name!r}; the kernel has {list(free_scales(self.network))}")
         parameter = getattr(self, raw)
-        value = torch.as_tensor(value).to(parameter).expand(parameter.shape)
+        value = torch.as_tensor(value, dtype=parameter.dtype, device=parameter.device)
+        value = value.expand(parameter.shape)
         self.initialize(**{raw: self.constraint_for_parameter_name(raw).inverse_transform(value)})
 
     def get_extra_state(self) -> str:
@@ -102,9 +103,11 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
         if params.get("last_dim_is_batch"):
             raise NotImplementedError("last_dim_is_batch is not supported: the network reads rows")
         same = same_memory(x1, x2)
-        if diag and not same:
-            return self.forward(x1.unsqueeze(-2), x2.unsqueeze(-2))[..., 0, 0]
         full = torch.broadcast_shapes(x1.shape[:-2], x2.shape[:-2], self.batch_shape)
+        if diag and not same:
+            # pairs of rows as batches of single rows, ahead of the batch axes
+            x, z = (t.expand(*full, *t.shape[-2:]).movedim(-2, 0).unsqueeze(-2) for t in (x1, x2))
+            return self.forward(x, z)[..., 0, 0].movedim(0, -1)
         x = self._scaled(collapse(x1))
         z = x if same else self._scaled(collapse(x2))
         found = self._covariance(x, z, diag)
@@ -155,8 +158,10 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
         )
         rows = flatten_batch(x, batch)
         columns = rows if z is x else flatten_batch(z, batch)
-        found = [self._tile(problem, r, None if z is x else c, diag)
-                 for r, c in zip(rows, columns, strict=True)]
+        found = [
+            self._tile(problem, r, None if z is x else c, diag)
+            for r, c in zip(rows, columns, strict=True)
+        ]
         return torch.stack(found).reshape(*batch, *found[0].shape)
 
     def _tile(self, problem: Problem, x: Tensor, z: Tensor | None, diag: bool) -> Tensor:
@@ -189,8 +194,7 @@ def _needs_gradient(*tensors: Tensor) -> bool:
 
 def _structure(network: Network) -> str:
     """The tree with all learnable scales set to 1, printed."""
-    layers = tree(network)
-    return repr(replace(layers, dict.fromkeys(free_scales(layers), 1.0)))
+    return repr(tree(network, dict.fromkeys(free_scales(network), 1.0)))
 
 
 def _scale_property(name: str) -> property:
@@ -210,8 +214,8 @@ for _name in ("w_std", "b_std", "readout_w_std", "readout_b_std"):
 _PARAMETERS = """Parameters
     ----------
     network : Preset, Layer or None, default=None
-        None is ``FullyConnected()``. Scales that are not 0 become learnable parameters: ``raw_w_std``
-        and so on for a preset, ``raw_layers_0_w_std`` for a layer tree.
+        None is ``FullyConnected()``. Scales that are not 0 become learnable parameters:
+        ``raw_w_std`` and so on for a preset, ``raw_layers_0_w_std`` for a layer tree.
     image_shape : tuple of int or None, default=None
         (channels, *spatial) of the flattened rows, one entry may be -1.
     ard_num_dims : int or None, default=None

@@ -75,9 +75,7 @@ class NetworkKernel:
             return tree(self.network, scales)
 
         x = _tensor(X)
-        return _evaluate.gradient(
-            self.problem(x.shape[1]), x, rebuild, values, self.memory_budget
-        )
+        return _evaluate.gradient(self.problem(x.shape[1]), x, rebuild, values, self.memory_budget)
 
     def explain(self, X: np.ndarray) -> str:
         """Who would compute the Gram of X, in which tiles, with how much memory."""

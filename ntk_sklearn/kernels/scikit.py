@@ -80,7 +80,7 @@ class _NetworkKernel(Kernel):
             return self._with_gradient(kernel, rows)
         if Z is None:
             return kernel.matrix(rows)[0]
-        other, shape = as_rows(Z, kernel.image_shape)
+        other, _ = as_rows(Z, kernel.image_shape)
         columns = check_rows(other, "Y", rows.shape[1])
         return kernel.matrix(rows, columns)[0]
 

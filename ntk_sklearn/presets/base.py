@@ -50,7 +50,7 @@ class Preset(BaseEstimator):
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return self.get_params(deep=False) == other.get_params(deep=False)  # type: ignore[attr-defined]
+        return self.get_params(deep=False) == other.get_params(deep=False)
 
     __hash__ = None  # type: ignore[assignment]  # mutable by set_params
 
@@ -75,7 +75,7 @@ def check_width(preset: Any) -> None:
         which None and generators cannot promise.
     """
     width = preset.width
-    if isinstance(width, Real) and not isinstance(width, bool) and math.isinf(width):
+    if isinstance(width, Real) and width == math.inf:
         return
     check_integer(width, "width (math.inf for the infinite-width limit)", 1)
     check_integer(preset.n_networks, "n_networks", 1)

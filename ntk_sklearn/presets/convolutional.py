@@ -143,7 +143,7 @@ class Myrtle(Preset):
     def build(self) -> Layer:
         """The layer tree; see `Preset.build`."""
         check_width(self)
-        if self.depth not in self._groups:
+        if check_integer(self.depth, "depth", 0) not in self._groups:
             raise ValueError(f"depth of Myrtle must be 5, 7 or 10, got {self.depth!r}")
         resolve(self.activation)
         conv = (Conv(3, self.w_std, self.b_std), Activation(self.activation))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 from ..architecture import (
@@ -105,10 +107,10 @@ class ResNet(Preset):
         return tuple(check_integer(b, "blocks", 1) for b in self.blocks)
 
     def _affine(self, strides: Any, scale: float = 1.0) -> Layer:
-        w_std, b_std = self.w_std * scale, self.b_std * scale
-        if self.filter is None:
-            return Dense(w_std, b_std)
-        return Conv(self.filter, w_std, b_std, strides, padding=self.padding)
+        layer: Dense | Conv = Dense(self.w_std, self.b_std)
+        if self.filter is not None:
+            layer = Conv(self.filter, self.w_std, self.b_std, strides, padding=self.padding)
+        return replace(layer, w_std=layer.w_std * scale, b_std=layer.b_std * scale)
 
     def _block(self, strided: bool) -> Layer:
         act = Activation(self.activation)
@@ -121,6 +123,8 @@ class ResNet(Preset):
     def _scale(self) -> float:
         if self.branch_scale == "auto":
             return float(sum(self.blocks)) ** -0.5
-        if isinstance(self.branch_scale, str) or not self.branch_scale >= 0:
-            raise ValueError(f"branch_scale must be 'auto' or a number, got {self.branch_scale!r}")
+        if not (isinstance(self.branch_scale, Real) and self.branch_scale >= 0):
+            raise ValueError(
+                f"branch_scale must be 'auto' or a number >= 0, got {self.branch_scale!r}"
+            )
         return float(self.branch_scale)

@@ -71,9 +71,7 @@ def _affine(layer: Dense | Conv, state: KernelState) -> KernelState:
         bias = layer.lr_multiplier * b2 if layer.bias_ntk is None else layer.bias_ntk
         moved = replace(moved, ntk=w2 * (state.ntk + layer.lr_multiplier * state.nngp) + bias)
     if state.sine2 is not None:
-        scaled = GaussianPair(
-            w2 * state.nngp, w2 * state.cov_x, w2 * state.cov_z, state.sine2
-        )
+        scaled = GaussianPair(w2 * state.nngp, w2 * state.cov_x, w2 * state.cov_z, state.sine2)
         moved = replace(moved, sine2=sine2_of_sum(scaled, _constant(b2, state.nngp)))
     return moved.pinned()
 

@@ -1,0 +1,45 @@
+"""Which layers are followed by weights: these are wide, the others end in the outputs."""
+
+from __future__ import annotations
+
+from ..architecture import Concat, Conv, Dense, Layer, Serial, Sum
+
+
+def children(layer: Layer) -> tuple[Layer, ...]:
+    """The layers that a layer is made of."""
+    if isinstance(layer, Serial):
+        return layer.layers
+    return layer.branches if isinstance(layer, (Sum, Concat)) else ()
+
+
+def has_weights(layer: Layer) -> bool:
+    """Whether there is an affine layer in the tree."""
+    return isinstance(layer, (Dense, Conv)) or any(map(has_weights, children(layer)))
+
+
+def lets_through(layer: Layer) -> bool:
+    """Whether a path leads from the layer's input to its output past all affine layers.
+
+    The number of channels at its end is then that of the input.
+    """
+    if isinstance(layer, (Dense, Conv)):
+        return False
+    found = map(lets_through, children(layer))
+    return any(found) if isinstance(layer, (Sum, Concat)) else all(found)
+
+
+def readout_is_hidden(layer: Layer, reaches: bool = True, followed: bool = False) -> bool:
+    """Whether an affine layer both reaches the output directly and feeds other weights.
+
+    A residual sum at the very end does that. Such a layer must be wide, and the network's outputs
+    are some of its channels.
+    """
+    if isinstance(layer, (Dense, Conv)):
+        return reaches and followed
+    if not isinstance(layer, Serial):
+        return any(readout_is_hidden(c, reaches, followed) for c in children(layer))
+    for child in reversed(layer.layers):
+        if readout_is_hidden(child, reaches, followed):
+            return True
+        reaches, followed = reaches and lets_through(child), followed or has_weights(child)
+    return False
