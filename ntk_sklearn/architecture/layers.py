@@ -117,6 +117,9 @@ class Activation(Layer):
 
     function: Any = "relu"
 
+    def __repr__(self) -> str:
+        return f"Activation({self.function!r})"
+
 
 @dataclass(frozen=True, repr=False)
 class _Pool(Layer):

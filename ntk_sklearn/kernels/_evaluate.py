@@ -136,7 +136,7 @@ def gradient(
     """
     evaluator, output = ReferenceEvaluator(), problem.outputs[0]
     n = len(X)
-    side = _side(evaluator, problem, (1 + len(values), n, n), memory_budget)
+    side = _side(evaluator, problem, (1 + len(values), n, n), memory_budget, tangents=2)
     x = evaluator.prepare(problem, X)
     rank = len(problem.input_shape.spatial)
     positions = demanded_positions(output.network) if rank else Positions.NONE
@@ -199,10 +199,16 @@ def explain(
 
 
 def _side(
-    evaluator: Evaluator, problem: Problem, shape: tuple[int, ...], memory_budget: int | str | None
+    evaluator: Evaluator,
+    problem: Problem,
+    shape: tuple[int, ...],
+    memory_budget: int | str | None,
+    tangents: int = 1,
 ) -> int:
+    """The side of the tiles; forward derivatives double every array of the work."""
     workspace = workspace_budget(shape, _numpy(problem.dtype), parse_budget(memory_budget))
-    return tile_side(*evaluator.workspace(problem), evaluator.tile_side(problem), workspace)
+    best = evaluator.tile_side(problem)
+    return tile_side(*evaluator.workspace(problem), best, workspace // tangents)
 
 
 def _numpy(dtype: torch.dtype) -> np.dtype:

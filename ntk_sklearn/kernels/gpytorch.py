@@ -65,8 +65,9 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
 
     def _scale(self, name: str) -> Tensor:
         raw = _raw(name)
-        value: Tensor = self.constraint_for_parameter_name(raw).transform(getattr(self, raw))
-        return value
+        parameter = getattr(self, raw)  # expanded where GPyTorch expanded the kernel
+        value = self.constraint_for_parameter_name(raw).transform(collapse(parameter))
+        return value.expand(parameter.shape)
 
     def set_scale(self, name: str, value: Any) -> None:
         """Set a scale by name ("w_std") or path ("layers.0.w_std")."""
@@ -78,11 +79,14 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
         value = value.expand(parameter.shape)
         self.initialize(**{raw: self.constraint_for_parameter_name(raw).inverse_transform(value)})
 
-    def get_extra_state(self) -> str:
-        """The network without its scales: what parameters of another network must not enter."""
-        return self._structure
+    def get_extra_state(self) -> Tensor:
+        """The network without its scales: what parameters of another network must not enter.
 
-    def set_extra_state(self, state: str) -> None:
+        As the bytes of a text, since BoTorch's checkpoints expect tensors.
+        """
+        return torch.tensor(list(self._structure.encode()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
         """Refuse the state of a kernel of another network.
 
         Raises
@@ -90,9 +94,10 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
         RuntimeError
             If the saved kernel has another depth, activation or layer.
         """
-        if state != self._structure:
+        saved = bytes(state.int().tolist()).decode()
+        if saved != self._structure:
             raise RuntimeError(
-                f"the saved kernel belongs to another network: saved {state}, this kernel has "
+                f"the saved kernel belongs to another network: saved {saved}, this kernel has "
                 f"{self._structure}"
             )
 
@@ -119,6 +124,8 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
     def _covariance(self, x: Tensor, z: Tensor, diag: bool) -> Tensor:
         scales = {name: collapse(value) for name, value in self.scales.items()}
         batch = batch_shape(x, z, *scales.values())
+        if not batch.numel():
+            return x.new_empty(*batch, x.shape[-2], *(() if diag else z.shape[-2:-1]))
         finite = finite_width(self.network) is not None
         if finite or (batch.numel() == 1 and not _needs_gradient(x, z, *scales.values())):
             return self._tiled(x, z, scales, batch, diag)

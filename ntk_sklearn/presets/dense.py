@@ -42,7 +42,7 @@ class FullyConnected(Preset):
     Examples
     --------
     >>> FullyConnected(depth=1).build()  # doctest: +ELLIPSIS
-    Serial(Dense(w_std=1.414..., b_std=0.5), Activation(), Dense())
+    Serial(Dense(w_std=1.414..., b_std=0.5), Activation('relu'), Dense())
     """
 
     def __init__(

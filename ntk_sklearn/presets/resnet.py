@@ -123,7 +123,7 @@ class ResNet(Preset):
     def _scale(self) -> float:
         if self.branch_scale == "auto":
             return float(sum(self.blocks)) ** -0.5
-        if not (isinstance(self.branch_scale, Real) and self.branch_scale >= 0):
+        if not (isinstance(self.branch_scale, Real) and float(self.branch_scale) >= 0):
             raise ValueError(
                 f"branch_scale must be 'auto' or a number >= 0, got {self.branch_scale!r}"
             )
