@@ -1,0 +1,66 @@
+"""The memory model of the reference evaluator bounds what a tile really takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+# Prints the peak resident memory of one tile beyond what was there, and the model's bytes.
+PROGRAM = """
+import threading, time
+import numpy as np
+import torch
+from pathlib import Path
+from ntk_sklearn.backends import ReferenceEvaluator
+from ntk_sklearn.kernels import NetworkKernel
+from ntk_sklearn.networks import Convolutional, FullyConnected, ResNet
+
+torch.set_num_threads(1)
+kernel = NetworkKernel({network}, ("ntk", "nngp"), {shape})
+problem = kernel.problem({d})
+evaluator = ReferenceEvaluator()
+x = evaluator.prepare(problem, torch.from_numpy(np.random.default_rng(0).normal(size=({n}, {d}))))
+out = np.ones((2, {n}, {n}))
+few, rows = slice(0, 3), slice(0, {n})
+evaluator.tile(problem, x, few, x, few, True, out[:, :3, :3])
+resident = lambda: int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+peak, done, start = 0, False, resident()
+
+def watch():
+    global peak
+    while not done:
+        peak = max(peak, resident())
+        time.sleep(0.0002)
+
+thread = threading.Thread(target=watch)
+thread.start()
+evaluator.tile(problem, x, rows, x, rows, True, out)
+done = True
+thread.join()
+per_pair, per_input = evaluator.workspace(problem)
+print(peak - start, per_pair * {n} ** 2 + per_input * {n})
+"""
+
+CASES = {
+    "dense relu": ("FullyConnected(2)", "None", 10, 1000),
+    "dense sin": ("FullyConnected(2, activation='sin')", "None", 10, 1000),
+    "dense residual": ("ResNet(filter=None)", "None", 10, 1000),
+    "pooled gelu": ("Convolutional(2, activation='gelu')", "(1, 6, 6)", 36, 28),
+    "pooled residual": ("ResNet()", "(1, 6, 6)", 36, 28),
+    "flatten": ("Convolutional(2, head='flatten')", "(1, 6, 6)", 36, 160),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/statm")
+@pytest.mark.parametrize("case", CASES)
+def test_peak_is_below_the_model_and_not_far(case):
+    network, shape, d, n = CASES[case]
+    program = PROGRAM.format(network=network, shape=shape, d=d, n=n)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    used, model = map(int, done.stdout.split())
+    assert model / 3 < used < model
