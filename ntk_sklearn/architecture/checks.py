@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import singledispatch
 
+from ._paths import at, join
 from .layers import (
     Activation,
     Concat,
@@ -56,7 +57,7 @@ def check_network(network: Layer) -> None:
     """
     if not isinstance(network, Layer):
         raise TypeError(f"a network is a tree of layers, got {network!r}")
-    end = _follow(network, Signal(), "network")
+    end = _follow(network, Signal(), "")
     if not end.gaussian:
         raise NetworkError(
             f"the network does not end in a Gaussian output ({end.why_not}): end it with Dense(), "
@@ -90,13 +91,13 @@ def _(layer: Layer, signal: Signal, path: str) -> Signal:
 def _(layer: Activation, signal: Signal, path: str) -> Signal:
     if not signal.gaussian:
         raise NetworkError(
-            f"{path}: {layer!r} needs Gaussian input, but {signal.why_not}; put Dense() or Conv() "
-            "before it"
+            f"{at(path)}: {layer!r} needs Gaussian input, but {signal.why_not}; put Dense() or "
+            "Conv() before it"
         )
     if signal.mixed:
         raise NetworkError(
-            f"{path}: {layer!r} needs Gaussian input, but channels behind Flatten() are a mixture "
-            "of the Gaussians of all positions; put the activation before Flatten()"
+            f"{at(path)}: {layer!r} needs Gaussian input, but channels behind Flatten() are a "
+            "mixture of the Gaussians of all positions; put the activation before Flatten()"
         )
     return replace(signal, gaussian=False, why_not=f"the output of {layer!r} is not Gaussian")
 
@@ -104,7 +105,7 @@ def _(layer: Activation, signal: Signal, path: str) -> Signal:
 @_follow.register
 def _(layer: Serial, signal: Signal, path: str) -> Signal:
     for k, child in enumerate(layer.layers):
-        signal = _follow(child, signal, f"{path}.layers.{k}")
+        signal = _follow(child, signal, join(path, f"layers.{k}"))
     return signal
 
 
@@ -114,15 +115,15 @@ def _(layer: Sum, signal: Signal, path: str) -> Signal:
     for k, end in enumerate(ends):
         if not end.gaussian:
             raise NetworkError(
-                f"{path}: branch {k} of a sum, {layer.branches[k]!r}, is not Gaussian: "
+                f"{at(path)}: branch {k} of a sum, {layer.branches[k]!r}, is not Gaussian: "
                 f"{end.why_not}; the sum has no Gaussian limit. End the branch with Dense() or "
                 "Conv(), or move the activation out of it"
             )
     stale = [k for k, end in enumerate(ends) if not end.fresh]
     if len(stale) > 1:
         raise NetworkError(
-            f"{path}: branches {stale} of a sum reach the branching point without passing fresh "
-            "random weights; they are correlated and the sum of covariances misses their cross "
+            f"{at(path)}: branches {stale} of a sum reach the branching point without passing "
+            "fresh random weights; they are correlated and the sum of covariances misses their cross "
             "term. At most one branch may be an identity (or pooling): put Dense() or Conv() into "
             "the others"
         )
@@ -138,7 +139,7 @@ def _(layer: Concat, signal: Signal, path: str) -> Signal:
     for k, end in enumerate(ends):
         if not end.wide:
             raise NetworkError(
-                f"{path}: branch {k} of a concatenation carries the network's input, whose "
+                f"{at(path)}: branch {k} of a concatenation carries the network's input, whose "
                 "channels are finitely many: their share of infinitely many vanishes. Put Dense() "
                 "or Conv() into the branch"
             )
@@ -149,4 +150,4 @@ def _(layer: Concat, signal: Signal, path: str) -> Signal:
 def _branches(layer: Sum | Concat, signal: Signal, path: str) -> list[Signal]:
     """The ends of all branches, with freshness counted from this branching point."""
     start = replace(signal, fresh=False)
-    return [_follow(b, start, f"{path}.branches.{k}") for k, b in enumerate(layer.branches)]
+    return [_follow(b, start, join(path, f"branches.{k}")) for k, b in enumerate(layer.branches)]

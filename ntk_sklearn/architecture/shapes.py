@@ -6,6 +6,7 @@ from functools import singledispatch
 from math import prod
 from typing import NamedTuple
 
+from ._paths import at, join
 from .layers import (
     Activation,
     AvgPool,
@@ -44,7 +45,7 @@ def infer_shape(network: Layer, shape: Shape, path: str = "") -> Shape:
     except ShapeError as error:
         if getattr(error, "located", False):
             raise
-        located = ShapeError(f"{path or 'network'}: {network!r}: {error}")
+        located = ShapeError(f"{at(path)}: {network!r}: {error}")
         located.located = True  # type: ignore[attr-defined]
         raise located from None
 
@@ -94,7 +95,7 @@ def _(layer: Layer, shape: Shape, path: str) -> Shape:
 @_infer.register
 def _(layer: Serial, shape: Shape, path: str) -> Shape:
     for k, child in enumerate(layer.layers):
-        shape = infer_shape(child, shape, _join(path, f"layers.{k}"))
+        shape = infer_shape(child, shape, join(path, f"layers.{k}"))
     return shape
 
 
@@ -102,7 +103,7 @@ def _(layer: Serial, shape: Shape, path: str) -> Shape:
 @_infer.register(Concat)
 def _(layer: Sum | Concat, shape: Shape, path: str) -> Shape:
     shapes = [
-        infer_shape(branch, shape, _join(path, f"branches.{k}"))
+        infer_shape(branch, shape, join(path, f"branches.{k}"))
         for k, branch in enumerate(layer.branches)
     ]
     if len({s.spatial for s in shapes}) > 1:
@@ -116,7 +117,3 @@ def _need_image(shape: Shape) -> None:
             "it needs images, but its input has no spatial axes: pass "
             "image_shape=(channels, height, width) for flattened rows of X"
         )
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name

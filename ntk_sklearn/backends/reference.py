@@ -15,6 +15,8 @@ from .problem import Problem
 # Arrays of the size of a tile's state that live at once inside one rule: the largest peak measured
 # over activations and layouts (53.1, dense residual; pooled with gelu 51.8).
 _COPIES = 56
+# The same for the covariances within the images of the rows, and of the columns.
+_OWN_COPIES = 8
 # Entries of a tile's state at which elementwise kernels are fastest (measured).
 _ENTRIES = {Positions.NONE: 2**17, Positions.SAME: 2**17, Positions.ALL: 2**19}
 
@@ -61,9 +63,9 @@ class ReferenceEvaluator:
 
     def workspace(self, problem: Problem) -> tuple[int, int]:
         """Bytes per pair and per input, from the positions of the input's layout."""
-        size = problem.dtype.itemsize * _COPIES
+        size = problem.dtype.itemsize
         entries = _entries(problem)
-        return size * entries, 2 * size * entries
+        return size * _COPIES * entries, 2 * size * _OWN_COPIES * entries
 
     def tile_side(self, problem: Problem) -> int:
         """Tiles of 2^17 entries, or 2^19 for pairs of positions."""

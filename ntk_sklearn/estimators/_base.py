@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from .._validation import as_rows, resolve_image_shape
 from ..architecture import Layer
 from ..kernels import NNGP, NTK
-from ..kernels._network import as_network
+from ..kernels._network import as_network, with_default_network
 
 
 class KernelEstimator(BaseEstimator):
@@ -27,6 +27,8 @@ class KernelEstimator(BaseEstimator):
         """Validated rows (an own copy), y, and the kernel with its image shape."""
         flat, found = as_rows(X, self.image_shape)
         rows, y = validate_data(self, flat, y, dtype=np.float64, **checks)
+        if checks.get("y_numeric") and y.dtype.kind in "SU":  # scikit-learn lets them pass
+            raise ValueError(f"y must be made of numbers, got strings such as {y.flat[0]!r}")
         shape = None if found is None else resolve_image_shape(found, rows.shape[1])
         network = as_network(self.network)
         kernel = self._kernel_type(
@@ -38,6 +40,10 @@ class KernelEstimator(BaseEstimator):
             memory_budget=self.memory_budget,
         )
         return np.array(rows), y, kernel
+
+    def set_params(self, **params: Any) -> KernelEstimator:
+        """Set parameters; ``network__depth`` and so on also where the network is the default."""
+        return super().set_params(**with_default_network(self, params))
 
     def _new_rows(self, X: Any) -> np.ndarray:
         """Validated rows of X for a prediction."""

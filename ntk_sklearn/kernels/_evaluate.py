@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..architecture import Layer, Positions, Shape, demanded_positions, infer_shape
+from ..architecture import Layer, Positions, Shape, ShapeError, demanded_positions, infer_shape
 from ..backends import (
     EmpiricalEvaluator,
     Evaluator,
@@ -60,7 +60,11 @@ def resolve_dtype(dtype: Any) -> torch.dtype:
 
 def input_shape(network: Layer, image_shape: tuple[int, ...] | None, n_features: int) -> Shape:
     """The shape of one row of X, checked against the network."""
-    shape = Shape(n_features) if image_shape is None else Shape(image_shape[0], image_shape[1:])
+    flat = Shape(n_features)
+    if image_shape is None or _reads(network, flat):
+        shape = flat  # a dense network reads images as rows
+    else:
+        shape = Shape(image_shape[0], image_shape[1:])
     end = infer_shape(network, shape)
     if end.spatial:
         raise ValueError(
@@ -68,6 +72,14 @@ def input_shape(network: Layer, image_shape: tuple[int, ...] | None, n_features:
             "GlobalAvgPool(), before or after the readout"
         )
     return shape
+
+
+def _reads(network: Layer, shape: Shape) -> bool:
+    try:
+        infer_shape(network, shape)
+    except ShapeError:
+        return False
+    return True
 
 
 def matrix(
@@ -132,11 +144,11 @@ def gradient(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The Gram (n, n) of one output and its derivatives (n, n, p) in the logarithms of `values`.
 
-    Forward mode, tile by tile: one pass per value, nothing of the recursion is stored.
+    Forward mode, tile by tile: nothing of the recursion is stored.
     """
     evaluator, output = ReferenceEvaluator(), problem.outputs[0]
     n = len(X)
-    side = _side(evaluator, problem, (1 + len(values), n, n), memory_budget, tangents=2)
+    side = _side(evaluator, problem, (1 + len(values), n, n), memory_budget, len(values) + 1)
     x = evaluator.prepare(problem, X)
     rank = len(problem.input_shape.spatial)
     positions = demanded_positions(output.network) if rank else Positions.NONE
@@ -144,33 +156,32 @@ def gradient(
     def fill(tile: Tile, view: np.ndarray) -> None:
         state = pair_state(x[tile.rows], x[tile.cols], rank, positions, True, tile.on_diagonal)
 
-        def entries(*log_values: Tensor) -> Tensor:
-            scales = {name: torch.exp(v) for name, v in zip(values, log_values, strict=True)}
-            return getattr(propagate(rebuild(scales), state), output.quantity)
+        def entries(logarithms: Tensor) -> Tensor:
+            scales = dict(zip(values, logarithms.exp(), strict=True))
+            found: Tensor = getattr(propagate(rebuild(scales), state), output.quantity)
+            return found
 
-        for k, value in enumerate(_partials(entries, values, problem)):
-            view[k] = _symmetric(value).cpu().numpy() if tile.on_diagonal else value.cpu().numpy()
+        found = _with_partials(entries, values, problem)
+        view[:] = (_symmetric(found) if tile.on_diagonal else found).cpu().numpy()
 
     out = np.empty((1 + len(values), n, n), dtype=_numpy(problem.dtype))
     compute_matrix(fill, out, side, symmetric=True)
-    return out[0].copy(), np.moveaxis(out[1:], 0, -1).copy()
+    return out[0], np.moveaxis(out[1:], 0, -1)
 
 
-def _partials(
-    entries: Callable[..., Tensor], values: Mapping[str, float], problem: Problem
-) -> list[Tensor]:
-    """The entries of a tile and their partial derivatives in each logarithm."""
-    point = [
-        torch.tensor(value, dtype=problem.dtype, device=problem.device).log()
-        for value in values.values()
-    ]
-    found: list[Tensor] = []
-    for k in range(len(point)):
-        direction = [torch.full_like(v, float(i == k)) for i, v in enumerate(point)]
-        with torch.no_grad():
-            pushed = torch.func.jvp(entries, tuple(point), tuple(direction))
-        found = [pushed[0], *found[1:], pushed[1]]
-    return found
+def _with_partials(
+    entries: Callable[[Tensor], Tensor], values: Mapping[str, float], problem: Problem
+) -> Tensor:
+    """The entries of a tile and their partial derivatives in each logarithm, stacked."""
+    point = torch.tensor([*values.values()], dtype=problem.dtype, device=problem.device).log()
+
+    def push(direction: Tensor) -> Any:
+        return torch.func.jvp(entries, (point,), (direction,))
+
+    axes: Any = (None, 0)  # one value, one slope per direction
+    with torch.no_grad():
+        value, slopes = torch.vmap(push, out_dims=axes)(torch.eye(len(point)).to(point))
+    return torch.cat((value.unsqueeze(0), slopes))
 
 
 def _symmetric(value: Tensor) -> Tensor:
@@ -205,7 +216,7 @@ def _side(
     memory_budget: int | str | None,
     tangents: int = 1,
 ) -> int:
-    """The side of the tiles; forward derivatives double every array of the work."""
+    """The side of the tiles; every array of the work exists once per tangent."""
     workspace = workspace_budget(shape, _numpy(problem.dtype), parse_budget(memory_budget))
     best = evaluator.tile_side(problem)
     return tile_side(*evaluator.workspace(problem), best, workspace // tangents)

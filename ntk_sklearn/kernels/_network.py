@@ -31,6 +31,14 @@ def as_network(network: Any) -> Network:
     )
 
 
+def with_default_network(owner: Any, params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters to set, with the default network where its own ones are to be set."""
+    nested = any(name.startswith("network__") for name in params)
+    if nested and "network" not in params and owner.network is None:
+        return {"network": as_network(None), **params}
+    return params
+
+
 def tree(network: Network, values: Mapping[str, Any] | None = None) -> Layer:
     """The checked layer tree, with some scales replaced by other values (or tensors)."""
     changed = with_scales(network, values or {})

@@ -11,7 +11,7 @@ from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 
 from .._validation import as_rows, check_rows, resolve_image_shape
 from ..backends import Quantity
-from ._network import Network, as_network, free_scales, with_scales
+from ._network import Network, as_network, free_scales, with_default_network, with_scales
 from .network_kernel import NetworkKernel
 
 # Default bounds of the scales: wide around useful values, within what float64 resolves.
@@ -145,7 +145,9 @@ class _NetworkKernel(Kernel):
             )
 
     def _bounds_of(self, name: str) -> Any:
-        default = B_STD_BOUNDS if name.endswith("b_std") else W_STD_BOUNDS
+        # the readout's scale is an amplitude, which scikit-learn's kernels leave to ConstantKernel
+        default: Any = B_STD_BOUNDS if name.endswith("b_std") else W_STD_BOUNDS
+        default = "fixed" if name.startswith("readout_") else default
         if self.scale_bounds is None or self.scale_bounds == "fixed":
             return self.scale_bounds or default
         return self.scale_bounds.get(name, default)  # type: ignore[union-attr]
@@ -173,6 +175,11 @@ class _NetworkKernel(Kernel):
             params.update({f"network__{name}": value for name, value in nested.items()})
         return params
 
+    def set_params(self, **params: Any) -> _NetworkKernel:
+        """Set parameters; ``network__depth`` and so on also where the network is the default."""
+        super().set_params(**with_default_network(self, params))
+        return self
+
     def __repr__(self) -> str:
         given = [repr(as_network(self.network))]
         for name, default in (("image_shape", None), ("dtype", "float64"), ("device", "auto")):
@@ -190,7 +197,8 @@ _PARAMETERS = """Parameters
         (channels, *spatial) of the flattened rows of X, one entry may be -1; implied by 4-D X.
     scale_bounds : None, "fixed" or mapping, default=None
         Bounds of the hyperparameters by name, each (low, high) or "fixed"; None means (0.3, 3) for
-        weights and (0.01, 10) for biases. Scales that are 0 are fixed.
+        weights and (0.01, 10) for biases, and "fixed" for a preset's readout, whose scale is an
+        amplitude (multiply by a ConstantKernel). Scales that are 0 are fixed.
     backend : {"auto", "reference", "empirical"}, default="auto"
         The evaluator; "auto" takes the first that can run the network (see `explain`).
     device : {"auto", "cpu", "cuda", "cuda:0", ...}, default="auto"

@@ -99,7 +99,7 @@ class Myrtle(Preset):
 
     Three groups of 3 x 3 convolutions with activations, each but the last followed by 2 x 2 average
     pooling; then all that is left is averaged and a dense layer reads out. The published names
-    count the pooling head and the readout: 5, 7 and 10 have 4, 6 and 9 activations.
+    count the convolutions and the readout: 5, 7 and 10 have 4, 6 and 9 activations.
 
     Parameters
     ----------
