@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .base import DualActivation, register
-from .pair import SNAP, GaussianPair, safe_divide, sine2_from_versine
+from .pair import GaussianPair, safe_divide
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,21 @@ class ABReLU(DualActivation):
         return self._kink * pair.root_determinant + slope * pair.cov, slope
 
     def sine2(self, pair: GaussianPair) -> Tensor:
-        """From 1 - cos' = (1 - cos t) - f / half (sin t - t cos t)."""
-        bend = pair.sine - pair.angle * pair.cosine
-        half = self._half + torch.zeros_like(bend)
-        versine = (pair.versine - safe_divide(self._kink * bend, half)).clamp(min=0.0)
-        # near angle pi the difference cancels: antiparallel inputs of |x| are parallel outputs
-        lost = (pair.cov < 0) & (versine < SNAP * torch.finfo(bend.dtype).eps)
-        return sine2_from_versine(torch.where(lost, 0.0, versine))
+        """(1 - cos')(1 + cos') from the acute angle s of the lines through u and v.
+
+        With V = 1 - cos s, B = f / half (sin s - s cos s) and cos' the output's correlation:
+        1 - cos' = V - B for acute pairs. Obtuse ones have 1 - cos' = V - B + c_+ cos s and
+        1 + cos' = V + B + c_- cos s with c_+- = (a +- b)^2 / (a^2 + b^2), where nothing cancels:
+        parallel outputs of |x| or of a line stay parallel.
+        """
+        cosine, size = pair.cosine.abs(), 2.0 * self._half + torch.zeros_like(pair.cosine)
+        bend = pair.sine - torch.atan2(pair.sine, cosine) * cosine
+        bend = safe_divide(2.0 * self._kink * bend, size)
+        obtuse = pair.cov < 0
+        even = torch.where(obtuse, safe_divide(cosine * (self.a + self.b) ** 2, size), 0.0)
+        odd = torch.where(obtuse, safe_divide(cosine * (self.a - self.b) ** 2, size), 0.0)
+        below = (pair.fold - bend + even).clamp(min=0.0)
+        return below * torch.where(obtuse, pair.fold + bend + odd, 2.0 - below)
 
 
 def ReLU() -> ABReLU:

@@ -94,10 +94,14 @@ class GaussianPair:
         return torch.atan2(self.sine, self.cosine)
 
     @cached_property
+    def fold(self) -> Tensor:
+        """1 - |cosine|, without cancellation at angles near 0 and pi."""
+        return self.sine2 / (1.0 + self.cosine.abs())
+
+    @cached_property
     def versine(self) -> Tensor:
         """1 - cosine, without cancellation at small angles."""
-        cosine = self.cosine
-        return torch.where(cosine > 0, self.sine2 / (1.0 + cosine.abs()), 1.0 - cosine)
+        return torch.where(self.cosine > 0, self.fold, 2.0 - self.fold)
 
     @cached_property
     def distance2(self) -> Tensor:
@@ -106,25 +110,20 @@ class GaussianPair:
         return difference * difference + 2.0 * self.scale * self.versine
 
 
-def sine2_from_versine(versine: Tensor) -> Tensor:
-    """Squared sine of an angle from 1 - cosine."""
-    return (versine * (2.0 - versine)).clamp(min=0.0)
-
-
 def sine2_of_sum(first: GaussianPair, second: GaussianPair) -> Tensor:
     r"""Squared sine for u1 + u2, v1 + v2, the two pairs being independent of each other.
 
-    With a_k the scales and w_k the versines, the determinant of the sum is a sum of terms >= 0:
-    ``det_1 + det_2 + (sqrt(vx1 vz2) - sqrt(vx2 vz1))^2 + 2 a_1 a_2 (w_1 + w_2 - w_1 w_2)``.
+    With the shares a_k, b_k of the two standard deviations (a_1^2 + a_2^2 = 1 for u, b for v) and
+    the cosines c_k, it is a sum of terms >= 0: ``(a_1 b_1)^2 sine2_1 + (a_2 b_2)^2 sine2_2
+    + (a_1 b_2 - a_2 b_1)^2 + 2 a_1 b_1 a_2 b_2 (1 - c_1 c_2)``.
     """
-    cross = first.roots[0] * second.roots[1] - second.roots[0] * first.roots[1]
-    mixed = first.versine + second.versine - first.versine * second.versine
-    determinant = (
-        first.determinant
-        + second.determinant
-        + cross * cross
-        + 2.0 * first.scale * second.scale * mixed
-    )
-    total = (first.var_x + second.var_x) * (first.var_z + second.var_z)
+    (x1, z1), (x2, z2) = first.roots, second.roots
+    x, z = torch.hypot(x1, x2), torch.hypot(z1, z2)
+    a1, a2, b1, b2 = (safe_divide(*parts) for parts in ((x1, x), (x2, x), (z1, z), (z2, z)))
+    one, two, cross = a1 * b1, a2 * b2, a1 * b2 - a2 * b1
+    fold = first.fold + second.fold - first.fold * second.fold  # 1 - |c_1 c_2|
+    mixed = torch.where(first.cosine * second.cosine >= 0, fold, 2.0 - fold)
+    sine2 = one * one * first.sine2 + two * two * second.sine2 + cross * cross
     # a vanishing sum has angle pi / 2 by the convention of `GaussianPair.angle`
-    return torch.where(total > 0, safe_divide(determinant, total), 1.0).clamp(max=1.0)
+    found = torch.where((x > 0) & (z > 0), sine2 + 2.0 * one * two * mixed, 1.0)
+    return found.clamp(max=1.0)

@@ -56,7 +56,7 @@ class Sin(DualActivation):
         )
         half = 0.5 * self.amplitude**2
         value = half * (odd + (1.0 - turn) * plus)
-        return value, half * self.rate**2 * (minus + turn * plus)
+        return value, half * self.rate**2 * (odd + (1.0 + turn) * plus)
 
 
 def Cos(amplitude: float = 1.0, rate: float = 1.0, phase: float = 0.0) -> Sin:

@@ -80,15 +80,21 @@ def encode_labels(
     Raises
     ------
     ValueError
-        If y is not made of class labels, or rows of positive weight have fewer than two classes.
+        If y is not made of class labels of one type, rows of positive weight have fewer than two
+        classes, or a class weight is not positive.
     """
-    check_classification_targets(y)
     used = weight > 0
-    encoder = LabelEncoder().fit(y[used])
+    try:
+        check_classification_targets(y)
+        encoder = LabelEncoder().fit(y[used])
+    except TypeError as error:  # numpy's, from sorting
+        raise ValueError(f"class labels must be of one type that can be sorted: {error}") from error
     if len(encoder.classes_) < 2:
         raise ValueError(
             f"a classifier needs at least 2 classes, the data have 1 class: {encoder.classes_[0]!r}"
         )
     codes = encoder.transform(y[used])
-    weight = weight[used] * compute_sample_weight(class_weight, y[used])
-    return encoder.classes_, codes, weight
+    factor = compute_sample_weight(class_weight, y[used])
+    if not ((factor > 0) & np.isfinite(factor)).all():
+        raise ValueError(f"class_weight must be positive and finite, got {class_weight!r}")
+    return encoder.classes_, codes, weight[used] * factor

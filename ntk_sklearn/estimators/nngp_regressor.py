@@ -123,7 +123,7 @@ class NNGPRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         posteriors = _condition_outputs(K, scale.normalized(targets), noise / scale.std**2, weight)
         self._store(posteriors, targets.shape, scale)
         self.kernel_, self.X_fit_ = kernel, rows
-        self.noise_ = noise[0] if (noise == noise[:1]).all() else noise
+        self.noise_ = np.array(noise[0] if (noise == noise[:1]).all() else noise)
         self._one_target = y.ndim == 1
         return self
 

@@ -50,7 +50,8 @@ def factorize(A: np.ndarray) -> Factorization:
     Warns
     -----
     LinAlgWarning
-        If jitter was needed; it is relative to the mean diagonal.
+        If jitter was needed, since the factorization failed or only rounding kept it from failing
+        (a pivot below n eps times its diagonal entry); it is relative to the mean diagonal.
 
     Raises
     ------
@@ -60,11 +61,14 @@ def factorize(A: np.ndarray) -> Factorization:
     if not np.isfinite(A).all():
         raise LinAlgError("the kernel matrix has infinite or undefined entries: scale X down")
     mean_diagonal = float(np.mean(np.diag(A)))
+    least = len(A) * np.finfo(np.float64).eps * np.diag(A)
     for relative in _JITTERS:
         jitter = relative * mean_diagonal
         try:
             lower = cholesky(_shifted(A, jitter), lower=True, overwrite_a=True, check_finite=False)
         except LinAlgError:
+            continue
+        if (np.diag(lower) ** 2 < least).any():
             continue
         if jitter:
             warnings.warn(

@@ -1,0 +1,49 @@
+"""Eigendecomposition in float64: one for every ridge and every training time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import LinAlgError, eigh
+
+
+@dataclass(frozen=True)
+class Eigensystem:
+    """A = V diag(values) V^T of a symmetric positive semidefinite matrix.
+
+    Attributes
+    ----------
+    values : ndarray, (n,)
+        Ascending; those below the cut-off are exactly 0.
+    vectors : ndarray, (n, n)
+    """
+
+    values: np.ndarray
+    vectors: np.ndarray
+
+    def apply(self, filtered: np.ndarray, B: np.ndarray) -> np.ndarray:
+        """V diag(filtered) V^T B, for a function of the eigenvalues."""
+        found: np.ndarray = self.vectors @ (filtered[:, np.newaxis] * (self.vectors.T @ B))
+        return found
+
+    @property
+    def largest(self) -> float:
+        """The largest eigenvalue."""
+        return float(self.values[-1])
+
+
+def eigendecompose(A: np.ndarray) -> Eigensystem:
+    """Eigendecomposition with a relative cut-off: rounding below n eps of the largest is 0.
+
+    Raises
+    ------
+    LinAlgError
+        If the matrix is not finite.
+    """
+    if not np.isfinite(A).all():
+        raise LinAlgError("the kernel matrix has infinite or undefined entries: scale X down")
+    # the default divide-and-conquer driver of LAPACK overflows its 32-bit workspace at n = 32767
+    values, vectors = eigh(np.asarray(A, dtype=np.float64), driver="evr", check_finite=False)
+    cutoff = len(values) * np.finfo(np.float64).eps * max(float(values[-1]), 0.0)
+    return Eigensystem(np.where(values > cutoff, values, 0.0), vectors)
