@@ -1,0 +1,85 @@
+"""Recorded networks of tests/golden: layer trees from plain data, inputs with channels first."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ntk_sklearn.architecture import (
+    Activation,
+    AvgPool,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    Identity,
+    Layer,
+    Serial,
+    residual,
+)
+from ntk_sklearn.duals import GELU, RBF, Abs, Erf, Exp, LeakyReLU, ReLU, Sin
+
+GOLDEN = Path(__file__).parent / "golden"
+# Layers that the package does not have.
+MISSING = ("attention", "fc_layernorm", "fc_dropout")
+
+_ACTIVATIONS = {
+    "Abs": lambda p: Abs(),
+    "Erf": lambda p: Erf(p["a"], p["b"]),
+    "Exp": lambda p: Exp(p["a"], p["b"]),
+    "Gelu": lambda p: GELU(),
+    "LeakyRelu": lambda p: LeakyReLU(p["alpha"]),
+    "Rbf": lambda p: RBF(p["gamma"]),
+    "Relu": lambda p: ReLU(),
+    "Sin": lambda p: Sin(p["a"], p["b"], p["c"]),
+}
+_LAYERS = {
+    "AvgPool": lambda p: AvgPool(p["window_shape"], p["strides"], p["padding"].lower()),
+    "Conv": lambda p: Conv(
+        p["filter_shape"], p["W_std"], p["b_std"], p["strides"], padding=p["padding"].lower()
+    ),
+    "Dense": lambda p: Dense(p["W_std"], p["b_std"]),
+    "Flatten": lambda p: Flatten(),
+    "GlobalAvgPool": lambda p: GlobalAvgPool(),
+    "Identity": lambda p: Identity(),
+}
+
+
+@cache
+def specifications() -> dict[str, Any]:
+    """Case -> {"net": plain data, "input_shape": channels last}."""
+    cases = json.loads((GOLDEN / "networks.json").read_text())
+    return {name: case for name, case in cases.items() if name not in MISSING}
+
+
+def network(name: str) -> Layer:
+    return _layer(specifications()[name]["net"])
+
+
+@cache
+def recorded(name: str) -> dict[str, np.ndarray]:
+    """The arrays of a case; x1 and x2 with their channels first."""
+    with np.load(GOLDEN / "networks.npz") as tables:
+        arrays = {key: tables[f"{name}/{key}"] for key in ("x1", "x2", *TABLES)}
+    return arrays | {key: np.moveaxis(arrays[key], -1, 1) for key in ("x1", "x2")}
+
+
+TABLES = ("nngp", "ntk", "nngp_train", "ntk_train")
+
+
+def _layer(node: list) -> Layer:
+    kind, *rest = node
+    if kind == "serial":
+        return Serial(*map(_layer, rest))
+    if kind == "residual":
+        return residual(*map(_layer, rest))
+    if kind == "concat":
+        return Concat(*map(_layer, rest[:-1]))
+    if kind in _ACTIVATIONS:
+        return Activation(_ACTIVATIONS[kind](rest[0]))
+    return _LAYERS[kind](rest[0])
