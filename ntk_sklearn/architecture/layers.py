@@ -7,6 +7,7 @@ A scale may also hold a tensor (a learnable value put there by `replace`); check
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
@@ -135,10 +136,12 @@ class _Pool(Layer):
         object.__setattr__(self, "padding", as_padding(self.padding, f"{name}.padding"))
 
 
+@dataclass(frozen=True, repr=False)
 class AvgPool(_Pool):
     """Mean over windows of positions; ``strides=None`` means the window. Padded zeros count."""
 
 
+@dataclass(frozen=True, repr=False)
 class SumPool(_Pool):
     """Sum over windows of positions; ``strides=None`` means the window."""
 
@@ -206,7 +209,7 @@ class Concat(Layer):
     def __init__(self, *branches: Layer, shares: Iterable[float] | None = None) -> None:
         object.__setattr__(self, "branches", _as_layers(branches, "Concat", minimum=1))
         weights = (1.0,) * len(branches) if shares is None else tuple(map(float, shares))
-        if len(weights) != len(branches) or not all(w > 0 for w in weights):
+        if len(weights) != len(branches) or not all(0 < w < math.inf for w in weights):
             raise ValueError(
                 f"Concat.shares must be one positive number per branch ({len(branches)}), "
                 f"got {weights}"

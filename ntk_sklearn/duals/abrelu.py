@@ -53,7 +53,7 @@ class ABReLU(DualActivation):
         1 + cos' = V + B + c_- cos s with c_+- = (a +- b)^2 / (a^2 + b^2), where nothing cancels:
         parallel outputs of |x| or of a line stay parallel.
         """
-        cosine, size = pair.cosine.abs(), 2.0 * self._half + torch.zeros_like(pair.cosine)
+        cosine, size = pair.absolute, 2.0 * self._half + torch.zeros_like(pair.cosine)
         bend = pair.sine - torch.atan2(pair.sine, cosine) * cosine
         bend = safe_divide(2.0 * self._kink * bend, size)
         obtuse = pair.cov < 0

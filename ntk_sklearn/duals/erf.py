@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .base import DualActivation, register
-from .pair import GaussianPair
+from .pair import GaussianPair, safe_divide
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,34 @@ class Erf(DualActivation):
 
     def covariance(self, pair: GaussianPair) -> tuple[Tensor, Tensor]:
         """The arcsine kernel and its derivative."""
+        angle, root = self._angle(pair)
+        slope = (4.0 / math.pi) * self.rate**2 / root
+        return self.amplitude**2 * (2.0 / math.pi) * angle, self.amplitude**2 * slope
+
+    def _angle(self, pair: GaussianPair) -> tuple[Tensor, Tensor]:
+        """The arcsin above, and the root of its second argument."""
         r2 = self.rate**2
         rest = 1.0 + 2.0 * r2 * (pair.var_x + pair.var_z) + 4.0 * r2**2 * pair.determinant
         root = rest.sqrt()
-        value = (2.0 / math.pi) * torch.atan2(2.0 * r2 * pair.cov, root)
-        slope = (4.0 / math.pi) * r2 / root
-        return self.amplitude**2 * value, self.amplitude**2 * slope
+        return torch.atan2(2.0 * r2 * pair.cov, root), root
+
+    def sine2(self, pair: GaussianPair) -> Tensor:
+        """1 - A^2 / (A_x A_z) with the arcsin A, without cancellation at small angles.
+
+        With the mean m and half the difference h of A_x and A_z:
+        sin(m - |A|) sin(m + |A|) = sin(h)^2 + 4 r^4 det / ((1 + 2 r^2 var_x)(1 + 2 r^2 var_z)).
+        """
+        qx, qz = 2.0 * self.rate**2 * pair.var_x, 2.0 * self.rate**2 * pair.var_z
+        ax, az = (torch.atan2(q, (1.0 + 2.0 * q).sqrt()) for q in (qx, qz))
+        angle, mean, half = self._angle(pair)[0].abs(), (ax + az) / 2.0, (ax - az) / 2.0
+        product = ax * az
+        far = product - angle * angle
+        near = (2.0 * far < product) & (half * half < product)
+        apart = 4.0 * self.rate**4 * pair.determinant / ((1.0 + qx) * (1.0 + qz))
+        sine = safe_divide(half.sin() ** 2 + apart, (mean + angle).sin())
+        small = torch.asin(torch.where(near, sine, 0.0).clamp(max=0.9))  # m - |A|
+        exact = torch.where(near, small * (mean + angle) - half * half, far)
+        return torch.where(far + angle > 0, safe_divide(exact, product), 1.0).clamp(0.0, 1.0)
 
 
 register("erf", Erf)

@@ -65,13 +65,18 @@ class GaussianPair:
         return (self.cov * x * z).clamp(-1.0, 1.0)
 
     @cached_property
+    def absolute(self) -> Tensor:
+        """|cosine|, with the derivative of cosine at 0: orthogonal pairs have no kink."""
+        return torch.where(self.cosine < 0, -self.cosine, self.cosine)
+
+    @cached_property
     def sine2(self) -> Tensor:
         """Squared sine of the angle: 1 - cosine^2 without its cancellation; 1 at variance 0."""
         if self.carried is not None:
             return self.carried
-        absolute = self.cosine.abs()
-        gap = 1.0 - absolute
-        return torch.where(gap > SNAP * torch.finfo(gap.dtype).eps, gap * (1.0 + absolute), 0.0)
+        gap = 1.0 - self.absolute
+        apart = gap > SNAP * torch.finfo(gap.dtype).eps
+        return torch.where(apart, gap * (1.0 + self.absolute), 0.0)
 
     @cached_property
     def sine(self) -> Tensor:
@@ -96,18 +101,20 @@ class GaussianPair:
     @cached_property
     def fold(self) -> Tensor:
         """1 - |cosine|, without cancellation at angles near 0 and pi."""
-        return self.sine2 / (1.0 + self.cosine.abs())
+        return self.sine2 / (1.0 + self.absolute)
 
     @cached_property
     def versine(self) -> Tensor:
         """1 - cosine, without cancellation at small angles."""
-        return torch.where(self.cosine > 0, self.fold, 2.0 - self.fold)
+        return torch.where(self.cosine >= 0, self.fold, 2.0 - self.fold)
 
     @cached_property
     def distance2(self) -> Tensor:
         """E (u - v)^2 = var_x + var_z - 2 cov, without cancellation at small angles."""
         difference = self.roots[0] - self.roots[1]
-        return difference * difference + 2.0 * self.scale * self.versine
+        apart = difference * difference + 2.0 * self.scale * self.versine
+        # at variance 0 the roots have no derivative, the plain sum has
+        return torch.where(self.scale > 0, apart, self.var_x + self.var_z - 2.0 * self.cov)
 
 
 def sine2_of_sum(first: GaussianPair, second: GaussianPair) -> Tensor:
@@ -121,8 +128,9 @@ def sine2_of_sum(first: GaussianPair, second: GaussianPair) -> Tensor:
     x, z = torch.hypot(x1, x2), torch.hypot(z1, z2)
     a1, a2, b1, b2 = (safe_divide(*parts) for parts in ((x1, x), (x2, x), (z1, z), (z2, z)))
     one, two, cross = a1 * b1, a2 * b2, a1 * b2 - a2 * b1
-    fold = first.fold + second.fold - first.fold * second.fold  # 1 - |c_1 c_2|
-    mixed = torch.where(first.cosine * second.cosine >= 0, fold, 2.0 - fold)
+    product = first.cosine * second.cosine
+    alike = first.fold + second.fold - first.fold * second.fold  # 1 - |product|
+    mixed = torch.where(product > 0, alike, 1.0 - product)
     sine2 = one * one * first.sine2 + two * two * second.sine2 + cross * cross
     # a vanishing sum has angle pi / 2 by the convention of `GaussianPair.angle`
     found = torch.where((x > 0) & (z > 0), sine2 + 2.0 * one * two * mixed, 1.0)

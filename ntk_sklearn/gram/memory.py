@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from sklearn import get_config
 
-_UNITS = {"": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
+_UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
 
 
 def parse_budget(memory_budget: int | float | str | None) -> int | None:
@@ -22,7 +23,7 @@ def parse_budget(memory_budget: int | float | str | None) -> int | None:
     """
     if memory_budget is None:
         return None
-    found = re.fullmatch(r"\s*([0-9.]+)\s*([KMGT]?B|)\s*", str(memory_budget), re.IGNORECASE)
+    found = re.fullmatch(rf"\s*({_NUMBER})\s*([KMGT]?B|)\s*", str(memory_budget), re.IGNORECASE)
     if isinstance(memory_budget, bool) or found is None or float(found[1]) <= 0:
         raise ValueError(
             f"memory_budget must be a positive number of bytes or a string like '2GB', got "

@@ -1,0 +1,87 @@
+"""Small random networks and inputs for hypothesis."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ntk_sklearn.architecture import (
+    Activation,
+    AvgPool,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    Serial,
+    residual,
+)
+from ntk_sklearn.duals import GELU, RBF, Abs, Cos, Erf, Gaussian, LeakyReLU, Linear, ReLU, Sin
+
+
+class Drawn(NamedTuple):
+    network: Layer
+    X: np.ndarray  # with a zero, an equal, a parallel and an antiparallel row
+
+
+ACTIVATIONS = (ReLU(), LeakyReLU(0.2), Abs(), Erf(), GELU(), Sin(), Cos(), RBF(0.3), Gaussian())
+ACTIVATIONS += (Linear(),)
+_SCALES = {"w_std": st.sampled_from([0.7, 1.0, 2**0.5]), "b_std": st.sampled_from([0.0, 0.1, 1.0])}
+_RATES = {
+    "lr_multiplier": st.sampled_from([0.0, 0.5, 1.0]),
+    "bias_ntk": st.sampled_from([None, 0.3]),
+}
+_dense = st.builds(Dense, **_SCALES, **_RATES)
+_activation = st.sampled_from(ACTIVATIONS).map(Activation)
+_same_size = st.builds(
+    Conv, st.sampled_from([1, 2, 3]), padding=st.sampled_from(["same", "circular"]), **_SCALES
+)
+_any_size = st.builds(
+    Conv,
+    st.sampled_from([2, 3]),
+    strides=st.sampled_from([1, 2]),
+    padding=st.sampled_from(["same", "circular", (1, 1)]),
+    **_SCALES,
+    **_RATES,
+)
+_pools = st.sampled_from([AvgPool(2), AvgPool(2, 1, "same"), AvgPool(3, 2, "circular")])
+_heads = st.sampled_from([Flatten(), GlobalAvgPool()])
+
+
+def _blocks(affine: st.SearchStrategy) -> st.SearchStrategy:
+    """An activation and fresh weights: in sequence, around a shortcut, or side by side."""
+    plain = st.builds(Serial, _activation, affine)
+    side = st.builds(lambda a, b, last: Serial(Concat(a, b), last), plain, plain, affine)
+    return st.one_of(plain, st.builds(residual, plain), side)
+
+
+@st.composite
+def _dense_trees(draw) -> Layer:
+    blocks = draw(st.lists(_blocks(_dense), min_size=1, max_size=3))
+    return Serial(draw(_dense), *blocks)
+
+
+@st.composite
+def _image_trees(draw) -> Layer:
+    layers = [draw(_any_size), *draw(st.lists(_blocks(_same_size), max_size=1)), draw(_activation)]
+    layers += draw(st.lists(_pools, max_size=1))
+    layers += [draw(_any_size), draw(_activation), draw(_heads), draw(_dense)]
+    return Serial(*layers, *draw(st.lists(_blocks(_dense), max_size=1)))
+
+
+def _with_pairs(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    X = np.random.default_rng(seed).standard_normal((7, *shape))
+    X[1], X[2], X[3], X[4] = X[0], 2.7 * X[0], -0.6 * X[0], 0.0
+    return X
+
+
+_seeds = st.integers(0, 2**32 - 1)
+dense = st.builds(
+    Drawn, _dense_trees(), st.builds(_with_pairs, st.sampled_from([(1,), (3,), (30,)]), _seeds)
+)
+images = st.builds(
+    Drawn, _image_trees(), st.builds(_with_pairs, st.sampled_from([(1, 5), (2, 4, 5)]), _seeds)
+)
