@@ -129,10 +129,8 @@ def diagonal(
 def _check_finite(values: Any) -> None:
     finite = torch.isfinite if isinstance(values, Tensor) else np.isfinite
     if not finite(values).all():
-        raise ValueError(
-            f"the kernel overflows {str(values.dtype).removeprefix('torch.')}: scale X down, or use "
-            "dtype='float64'"
-        )
+        dtype = str(values.dtype).removeprefix("torch.")
+        raise ValueError(f"the kernel overflows {dtype}: scale X down")
 
 
 def gradient(
