@@ -54,6 +54,7 @@ CASES = {
 
 
 @pytest.mark.slow
+@pytest.mark.smoke
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/statm")
 @pytest.mark.parametrize("case", CASES)
 def test_peak_is_below_the_model_and_not_far(case):
