@@ -1,4 +1,4 @@
-"""One thread: the suite's matrices are small, and waiting for a busy core costs more than it saves."""
+"""One thread: the matrices are small, and waiting for a busy core costs more than it saves."""
 
 from __future__ import annotations
 

@@ -122,10 +122,10 @@ def _(layer: Sum, signal: Signal, path: str) -> Signal:
     stale = [k for k, end in enumerate(ends) if not end.fresh]
     if len(stale) > 1:
         raise NetworkError(
-            f"{at(path)}: branches {stale} of a sum reach the branching point without "
-            "passing fresh random weights; they are correlated and the sum of covariances misses their cross "
-            "term. At most one branch may be an identity (or pooling): put Dense() or Conv() into "
-            "the others"
+            f"{at(path)}: branches {stale} of a sum reach the branching point without passing "
+            "fresh random weights; they are correlated and the sum of covariances misses their "
+            "cross term. At most one branch may be an identity (or pooling): put Dense() or Conv() "
+            "into the others"
         )
     # with one stale branch the sum is as fresh as what entered it; signal.gaussian holds by then
     fresh = not stale or signal.fresh
