@@ -108,8 +108,7 @@ def ensemble_covariance(
         New against training rows.
     nngp_train, nngp_new : ndarray, (n, n) and (m, m)
     """
-    A = modes.coefficients(np.eye(len(nngp_train)), learned, ridge).T
-    A = theta_cross @ A.T
+    A = theta_cross @ modes.coefficients(np.eye(len(nngp_train)), learned, ridge)
     mixed = A @ nngp_cross.T
     found: np.ndarray = nngp_new + A @ nngp_train @ A.T - (mixed + mixed.T)
     return found
