@@ -1,20 +1,21 @@
-"""Classification by an infinitely wide network trained to convergence."""
+"""Classification by a trained network of infinite width."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 
-from ..inference import centred_one_hot, solve_ridge
-from ..kernels import NTK
-from ._base import KernelEstimator, check_nonnegative, check_weights, encode_labels
+from ..inference import centred_one_hot
+from ._base import check_weights, encode_labels
 from ._docs import documented
+from ._trained import TrainedNetwork
 
 
 @documented
-class NTKClassifier(ClassifierMixin, KernelEstimator):
+class NTKClassifier(ClassifierMixin, TrainedNetwork):
     r"""An infinitely wide network trained to convergence on centred one-hot labels.
 
     Squared loss on labels, +-1 in one output for two classes, else one-hot minus 1 / n_classes
@@ -25,8 +26,10 @@ class NTKClassifier(ClassifierMixin, KernelEstimator):
     ----------
     {network}
     {alpha}
+    {time}
     class_weight : dict, "balanced" or None, default=None
-        Multiplies the sample weights, as in scikit-learn.
+        Multiplies the sample weights, as in scikit-learn. Weights do not matter where all labels
+        are interpolated: with ``alpha=0`` at ``t=inf``.
     {evaluation}
 
     Attributes
@@ -38,6 +41,7 @@ class NTKClassifier(ClassifierMixin, KernelEstimator):
         The ridge in the units of the kernel.
     jitter_ : float
         What had to be added to the diagonal besides, usually 0.
+    {trained}
     {fitted}
 
     Notes
@@ -54,14 +58,14 @@ class NTKClassifier(ClassifierMixin, KernelEstimator):
     array([0, 0])
     """
 
-    _kernel_type = NTK
-
     def __init__(
         self,
         network: Any = None,
         *,
         image_shape: tuple[int, ...] | None = None,
         alpha: float = 1e-4,
+        t: float = math.inf,
+        loss_scale: str = "sum",
         class_weight: Any = None,
         backend: str = "auto",
         device: str = "auto",
@@ -71,6 +75,8 @@ class NTKClassifier(ClassifierMixin, KernelEstimator):
         self.network = network
         self.image_shape = image_shape
         self.alpha = alpha
+        self.t = t
+        self.loss_scale = loss_scale
         self.class_weight = class_weight
         self.backend = backend
         self.device = device
@@ -93,45 +99,47 @@ class NTKClassifier(ClassifierMixin, KernelEstimator):
         NTKClassifier
             Itself.
         """
-        alpha = check_nonnegative(self.alpha, "alpha")
         rows, y, kernel = self._fit_rows(X, y)
         weight = check_weights(sample_weight, rows)
         rows = rows[weight > 0]
         classes, codes, weight = encode_labels(y, weight, self.class_weight)
         targets = centred_one_hot(codes, len(classes))
-        solution = solve_ridge(kernel(rows), targets, weight, alpha)
-        self.kernel_, self.X_fit_, self.classes_ = kernel, rows, classes
-        self.dual_coef_ = solution.coefficients
-        self.ridge_, self.jitter_ = solution.ridge, solution.jitter
+        self._set(self._train(kernel, rows, targets, weight) | {"classes_": classes})
         return self
 
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: Any, t: Any = None) -> np.ndarray:
         """Outputs of the trained network.
 
         Parameters
         ----------
         X : array-like, (m, n_features) or images
+        t : float or array-like, optional
+            Training times instead of the constructor's; see `NTKRegressor.predict`.
 
         Returns
         -------
         ndarray, (m,) for two classes, else (m, n_classes)
+            With a leading axis for an array of times.
         """
-        rows = self._new_rows(X)
-        found = self.kernel_(rows, self.X_fit_) @ self.dual_coef_
-        return found[:, 0] if len(self.classes_) == 2 else found
+        found = self._outputs(self._new_rows(X), t)
+        return found[..., 0] if len(self.classes_) == 2 else found
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any, t: Any = None) -> np.ndarray:
         """The class of the largest output.
 
         Parameters
         ----------
         X : array-like, (m, n_features) or images
+        t : float or array-like, optional
+            Training times instead of the constructor's.
 
         Returns
         -------
         ndarray, (m,)
+            With a leading axis for an array of times.
         """
-        outputs = self.decision_function(X)
-        codes = (outputs > 0).astype(int) if outputs.ndim == 1 else outputs.argmax(axis=1)
+        outputs = self.decision_function(X, t)
+        binary = len(self.classes_) == 2
+        codes = (outputs > 0).astype(int) if binary else outputs.argmax(axis=-1)
         labels: np.ndarray = self.classes_[codes]
         return labels
