@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from ..kernels._docs import documented
 
 _PARTS = {
     "network": """network : Preset, Layer or None, default=None
@@ -40,11 +40,4 @@ _PARTS = {
     n_features_in_ : int""",
 }
 
-T = TypeVar("T", bound=type)
-
-
-def documented(cls: T) -> T:
-    """Fill the shared parts into the docstring of an estimator."""
-    for name, text in _PARTS.items():
-        cls.__doc__ = (cls.__doc__ or "").replace("{" + name + "}", text)
-    return cls
+estimator_docs = documented(**_PARTS)

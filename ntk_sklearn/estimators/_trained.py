@@ -52,7 +52,7 @@ class TrainedNetwork(KernelEstimator):
         found: dict[str, Any] = {"kernel_": kernel, "X_fit_": rows, "ridge_": ridge, "jitter_": 0.0}
         found |= {"targets_": targets, "weight_": weight}
         found |= {"eigenvalues_": np.empty(0), "eigenvectors_": np.empty((0, 0))}
-        if alpha > 0 and np.isinf(t):
+        if ridge > 0 and np.isinf(t):  # without biases, zero rows have a zero kernel and ridge
             solution = solve_ridge(K, targets, weight, alpha)
             return found | {"dual_coef_": solution.coefficients, "jitter_": solution.jitter}
         modes = training_modes(K, weight)

@@ -11,10 +11,10 @@ from ..inference import class_probabilities, condition, dirichlet_labels
 from ..kernels import NNGP
 from ..solvers import Factorization
 from ._base import KernelEstimator, check_weights, encode_labels
-from ._docs import documented
+from ._docs import estimator_docs
 
 
-@documented
+@estimator_docs
 class NNGPClassifier(ClassifierMixin, KernelEstimator):
     r"""Class probabilities of a Bayesian network of infinite width.
 

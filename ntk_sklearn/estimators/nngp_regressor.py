@@ -11,13 +11,13 @@ from ..inference import Posterior, TargetScale, condition, target_scale
 from ..kernels import NNGP
 from ..solvers import Factorization
 from ._base import KernelEstimator, check_nonnegative, check_weights
-from ._docs import documented
+from ._docs import estimator_docs
 
 # Noise of "auto", in units of the weighted mean diagonal of the kernel (for normalized targets).
 AUTO_NOISE = 1e-4
 
 
-@documented
+@estimator_docs
 class NNGPRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
     r"""Posterior of a Bayesian network of infinite width: prediction with error bars.
 

@@ -10,11 +10,11 @@ from sklearn.base import ClassifierMixin
 
 from ..inference import centred_one_hot
 from ._base import check_weights, encode_labels
-from ._docs import documented
+from ._docs import estimator_docs
 from ._trained import TrainedNetwork
 
 
-@documented
+@estimator_docs
 class NTKClassifier(ClassifierMixin, TrainedNetwork):
     r"""An infinitely wide network trained to convergence on centred one-hot labels.
 

@@ -10,11 +10,11 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 
 from ..inference import target_scale
 from ._base import check_weights
-from ._docs import documented
+from ._docs import estimator_docs
 from ._trained import TrainedNetwork
 
 
-@documented
+@estimator_docs
 class NTKRegressor(MultiOutputMixin, RegressorMixin, TrainedNetwork):
     r"""The mean prediction of an infinitely wide network, trained to convergence or for a time.
 

@@ -16,6 +16,7 @@ from ..backends import Problem, Quantity
 from ..recursion import diagonal_state, pair_state
 from . import _evaluate
 from ._batch import batch_shape, collapse, flatten_batch, propagate_batch
+from ._docs import documented
 from ._network import Network, as_network, finite_width, free_scales, tree
 from .network_kernel import same_memory
 
@@ -235,13 +236,7 @@ _PARAMETERS = """Parameters
         recursion of the matrix is kept for the backward pass."""
 
 
-def _documented(cls: type[_NetworkKernel]) -> type[_NetworkKernel]:
-    """Put the shared parameters into the docstring of a kernel."""
-    cls.__doc__ = (cls.__doc__ or "").replace("{parameters}", _PARAMETERS)
-    return cls
-
-
-@_documented
+@documented(parameters=_PARAMETERS)
 class NTKKernel(_NetworkKernel):
     """Neural tangent kernel of an infinitely wide network, for GPyTorch and BoTorch.
 
@@ -260,7 +255,7 @@ class NTKKernel(_NetworkKernel):
     _quantity = "ntk"
 
 
-@_documented
+@documented(parameters=_PARAMETERS)
 class NNGPKernel(_NetworkKernel):
     """Covariance of an infinitely wide network with random weights, for GPyTorch and BoTorch.
 

@@ -11,6 +11,7 @@ from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 
 from .._validation import as_rows, check_rows, resolve_image_shape
 from ..backends import Quantity
+from ._docs import documented
 from ._network import Network, as_network, free_scales, with_default_network, with_scales
 from .network_kernel import NetworkKernel
 
@@ -209,13 +210,7 @@ _PARAMETERS = """Parameters
         `working_memory` for the work and refuses only a matrix that exceeds the free memory."""
 
 
-def _documented(cls: type[_NetworkKernel]) -> type[_NetworkKernel]:
-    """Put the shared parameters into the docstring of a kernel."""
-    cls.__doc__ = (cls.__doc__ or "").replace("{parameters}", _PARAMETERS)
-    return cls
-
-
-@_documented
+@documented(parameters=_PARAMETERS)
 class NTK(_NetworkKernel):
     r"""Neural tangent kernel of an infinitely wide network, for scikit-learn.
 
@@ -242,7 +237,7 @@ class NTK(_NetworkKernel):
     _quantity = "ntk"
 
 
-@_documented
+@documented(parameters=_PARAMETERS)
 class NNGP(_NetworkKernel):
     r"""Covariance of an infinitely wide network with random weights, for scikit-learn.
 

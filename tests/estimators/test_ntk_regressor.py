@@ -123,6 +123,11 @@ def test_equal_rows_are_predicted_by_the_mean(rows):
     np.testing.assert_allclose(found, targets.mean(), rtol=1e-10)
 
 
+def test_zero_rows_without_biases_are_predicted_by_the_mean():
+    model = NTKRegressor(FullyConnected(2, b_std=0.0)).fit(np.zeros((8, 4)), np.arange(8.0))
+    np.testing.assert_allclose(model.predict(Z), 3.5)
+
+
 def test_conflicting_duplicates_are_averaged():
     rows, targets = np.vstack([X, X[:1]]), np.append(y, y[0] + 2.0)
     found = NTKRegressor(alpha=1e-9).fit(rows, targets).predict(X[:1])
