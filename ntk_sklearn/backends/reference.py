@@ -12,8 +12,8 @@ from ..architecture import Layer, Positions, demanded_positions
 from ..recursion import KernelState, diagonal_state, pair_state, propagate_all
 from .problem import Problem
 
-# Arrays of the size of a tile's state that live at once inside one rule: the largest peak measured
-# over activations and layouts (53.1, dense residual; pooled with gelu 51.8).
+# Arrays of the size of a tile's state that live at once inside one rule: above the largest peak
+# measured over activations and layouts (dense residual networks).
 _COPIES = 56
 # The same for the covariances within the images of the rows, and of the columns.
 _OWN_COPIES = 8

