@@ -105,7 +105,7 @@ def picture(path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("quickstart.png"))
-    parser.add_argument("--images", type=int, default=400, help="digits used; 1797 are there")
+    parser.add_argument("--images", type=int, default=300, help="digits used; 1797 are there")
     arguments = parser.parse_args()
     X, y = load_digits(return_X_y=True)
     X, y = X[: arguments.images] / 16.0, y[: arguments.images]
