@@ -3,7 +3,7 @@
 from .empirical import EmpiricalEvaluator
 from .evaluator import Evaluator, choose
 from .problem import FiniteWidth, Output, Problem, Quantity
-from .reference import ReferenceEvaluator
+from .reference import ReferenceEvaluator, layout, mirrored
 
 __all__ = [
     "EmpiricalEvaluator",
@@ -14,4 +14,6 @@ __all__ = [
     "Quantity",
     "ReferenceEvaluator",
     "choose",
+    "layout",
+    "mirrored",
 ]

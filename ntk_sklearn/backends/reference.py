@@ -51,14 +51,14 @@ class ReferenceEvaluator:
         """Fill a tile; see `Evaluator`."""
         networks = _networks(problem)
         with torch.no_grad():
-            state = pair_state(x[rows], z[cols], *_layout(problem, networks), on_diagonal)
+            state = pair_state(x[rows], z[cols], *layout(problem), on_diagonal)
             _write(problem, networks, propagate_all(networks, state), out, on_diagonal)
 
     def diagonal(self, problem: Problem, x: Tensor, rows: slice, out: Any) -> None:
         """Fill k(x_i, x_i); see `Evaluator`."""
         networks = _networks(problem)
         with torch.no_grad():
-            state = diagonal_state(x[rows], *_layout(problem, networks))
+            state = diagonal_state(x[rows], *layout(problem))
             _write(problem, networks, propagate_all(networks, state), out)
 
     def workspace(self, problem: Problem) -> tuple[int, int]:
@@ -69,23 +69,29 @@ class ReferenceEvaluator:
 
     def tile_side(self, problem: Problem) -> int:
         """Tiles of 2^17 entries, or 2^19 for pairs of positions."""
-        positions = _layout(problem, _networks(problem))[1]
+        positions = layout(problem)[1]
         return max(1, int((_ENTRIES[positions] / _entries(problem)) ** 0.5))
+
+
+def mirrored(value: Tensor) -> Tensor:
+    """The upper triangle of square matrices on both sides."""
+    return value.triu() + value.triu(1).mT
 
 
 def _networks(problem: Problem) -> list[Layer]:
     return list(dict.fromkeys(output.network for output in problem.outputs))
 
 
-def _layout(problem: Problem, networks: list[Layer]) -> tuple[int, Positions, bool]:
+def layout(problem: Problem) -> tuple[int, Positions, bool]:
+    """What states are made with: spatial axes, pairs of positions, whether the NTK is wanted."""
     rank = len(problem.input_shape.spatial)
-    positions = max(map(demanded_positions, networks)) if rank else Positions.NONE
+    positions = max(map(demanded_positions, _networks(problem))) if rank else Positions.NONE
     return rank, positions, any(output.quantity == "ntk" for output in problem.outputs)
 
 
 def _entries(problem: Problem) -> int:
     pixels = prod(problem.input_shape.spatial)
-    _, positions, _ = _layout(problem, _networks(problem))
+    _, positions, _ = layout(problem)
     return pixels**2 if positions is Positions.ALL else pixels
 
 
@@ -100,5 +106,5 @@ def _write(
     for k, output in enumerate(problem.outputs):
         value = getattr(by_network[output.network], output.quantity)
         if symmetric:  # one rounding for both triangles
-            value = value.triu() + value.triu(1).mT
+            value = mirrored(value)
         out[k] = value if isinstance(out, Tensor) else value.cpu().numpy()

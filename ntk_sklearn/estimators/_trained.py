@@ -12,6 +12,7 @@ from ..inference import (
     TrainingModes,
     equal_rows,
     gradient_flow,
+    mean_diagonal,
     mean_loss_scale,
     solve_ridge,
     training_modes,
@@ -48,7 +49,7 @@ class TrainedNetwork(KernelEstimator):
                 )
             rows, targets, weight = rows[groups.first], means, groups.total(weight)
         K = np.asarray(kernel(rows), dtype=np.float64)
-        ridge = alpha * float(np.average(np.diag(K), weights=weight))
+        ridge = alpha * mean_diagonal(K, weight)
         found: dict[str, Any] = {"kernel_": kernel, "X_fit_": rows, "ridge_": ridge, "jitter_": 0.0}
         found |= {"targets_": targets, "weight_": weight}
         found |= {"eigenvalues_": np.empty(0), "eigenvectors_": np.empty((0, 0))}

@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin
 
-from ..inference import class_probabilities, condition, dirichlet_labels
+from ..inference import (
+    class_probabilities,
+    condition,
+    dirichlet_labels,
+    posterior_variance,
+)
 from ..kernels import NNGP
 from ..solvers import Factorization
 from ._base import KernelEstimator, check_weights, encode_labels
@@ -127,13 +132,11 @@ class NNGPClassifier(ClassifierMixin, KernelEstimator):
         rows = self._new_rows(X)
         K_cross, prior = self.kernel_(rows, self.X_fit_), self.kernel_.diag(rows)
         mean = K_cross @ self.dual_coef_ * self.latent_scale_ + self.latent_mean_
-        variance = [self._variance(k, K_cross, prior) for k in range(len(self.classes_))]
+        variance = [
+            posterior_variance(Factorization(lower, 0.0), scale * K_cross, scale * prior)
+            for lower, scale in zip(self.L_, self.latent_scale_, strict=True)
+        ]
         return class_probabilities(mean, np.stack(variance, axis=1))
-
-    def _variance(self, k: int, K_cross: np.ndarray, prior: np.ndarray) -> np.ndarray:
-        scale = self.latent_scale_[k]
-        explained = Factorization(self.L_[k], 0.0).half_solve(scale * K_cross.T)
-        return np.maximum(scale * prior - (explained * explained).sum(axis=0), 0.0)
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class.

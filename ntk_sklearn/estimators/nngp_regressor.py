@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
-from ..inference import Posterior, TargetScale, condition, target_scale
+from ..inference import (
+    Posterior,
+    TargetScale,
+    condition,
+    mean_diagonal,
+    posterior_covariance,
+    posterior_variance,
+    target_scale,
+)
 from ..kernels import NNGP
 from ..solvers import Factorization
 from ._base import KernelEstimator, check_nonnegative, check_weights
@@ -151,7 +160,7 @@ class NNGPRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
     ) -> np.ndarray:
         """Noise (n, n_targets) in the units of y."""
         if noise is None:
-            level = AUTO_NOISE * float(np.average(np.diag(K), weights=weight))
+            level = AUTO_NOISE * mean_diagonal(K, weight)
             return np.broadcast_to(level * scale.std**2, (len(K), len(scale.std)))
         return np.broadcast_to(noise[used, np.newaxis], (len(K), len(scale.std)))
 
@@ -199,12 +208,10 @@ class NNGPRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         K_cross = self.kernel_(rows, self.X_fit_)
         mean = self._one(K_cross @ self.dual_coef_ * self.y_std_ + self.y_mean_)
         if return_std:
-            prior = self.kernel_.diag(rows)
-            variance = self._per_output([p.variance(K_cross, prior) for p in self._posteriors()])
+            variance = self._per_output(posterior_variance, K_cross, self.kernel_.diag(rows))
             return mean, self._one(np.sqrt(variance + noise))
         if return_cov:
-            prior = self.kernel_(rows)
-            cov = self._per_output([p.covariance(K_cross, prior) for p in self._posteriors()])
+            cov = self._per_output(posterior_covariance, K_cross, self.kernel_(rows))
             return mean, self._one(cov + np.eye(len(rows))[..., np.newaxis] * noise)
         return mean
 
@@ -214,12 +221,11 @@ class NNGPRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         noise: np.ndarray = self.noise_
         return noise
 
-    def _posteriors(self) -> list[Posterior]:
-        empty = np.empty((0, 0))
-        return [Posterior(empty, Factorization(lower, 0.0), empty) for lower in self.L_]
-
-    def _per_output(self, found: list[np.ndarray]) -> np.ndarray:
-        """Stacked along a last axis of outputs, in units of y squared."""
+    def _per_output(
+        self, moment: Callable[..., np.ndarray], K_cross: np.ndarray, prior: np.ndarray
+    ) -> np.ndarray:
+        """A second moment for every factor, along a last axis of outputs, in units of y squared."""
+        found = [moment(Factorization(lower, 0.0), K_cross, prior) for lower in self.L_]
         return np.stack(found, axis=-1) * self.y_std_**2
 
     def _one(self, values: np.ndarray) -> np.ndarray:

@@ -11,8 +11,8 @@ from .losses import (
     train_on_loss,
 )
 from .merging import Groups, equal_rows
-from .posterior import Posterior, condition
-from .ridge import RidgeSolution, solve_ridge
+from .posterior import Posterior, condition, posterior_covariance, posterior_variance
+from .ridge import RidgeSolution, mean_diagonal, solve_ridge
 from .targets import TargetScale, centred_one_hot, target_scale
 from .training import (
     TrainingModes,
@@ -42,9 +42,12 @@ __all__ = [
     "huber",
     "leave_one_out",
     "max_learning_rate",
+    "mean_diagonal",
     "mean_loss_scale",
     "merged_log_evidence",
     "momentum_flow",
+    "posterior_covariance",
+    "posterior_variance",
     "readout_covariance",
     "softmax_cross_entropy",
     "solve_ridge",

@@ -32,15 +32,29 @@ class Posterior:
         return K_cross @ self.coefficients
 
     def variance(self, K_cross: np.ndarray, K_diagonal: np.ndarray) -> np.ndarray:
-        """(m,): the prior variance less what the data explain; rounding below 0 is cut."""
-        explained = self.factorization.half_solve(K_cross.T)
-        return np.maximum(K_diagonal - (explained * explained).sum(axis=0), 0.0)
+        """(m,); see `posterior_variance`."""
+        return posterior_variance(self.factorization, K_cross, K_diagonal)
 
     def covariance(self, K_cross: np.ndarray, K_new: np.ndarray) -> np.ndarray:
-        """(m, m) covariance of the latent function at new rows."""
-        explained = self.factorization.half_solve(K_cross.T)
-        found: np.ndarray = K_new - explained.T @ explained
-        return found
+        """(m, m); see `posterior_covariance`."""
+        return posterior_covariance(self.factorization, K_cross, K_new)
+
+
+def posterior_variance(
+    factorization: Factorization, K_cross: np.ndarray, K_diagonal: np.ndarray
+) -> np.ndarray:
+    """(m,): the prior variance less what the data explain; rounding below 0 is cut."""
+    explained = factorization.half_solve(K_cross.T)
+    return np.maximum(K_diagonal - (explained * explained).sum(axis=0), 0.0)
+
+
+def posterior_covariance(
+    factorization: Factorization, K_cross: np.ndarray, K_new: np.ndarray
+) -> np.ndarray:
+    """(m, m) covariance of the latent function at new rows."""
+    explained = factorization.half_solve(K_cross.T)
+    found: np.ndarray = K_new - explained.T @ explained
+    return found
 
 
 def condition(K: np.ndarray, y: np.ndarray, noise: np.ndarray) -> Posterior:

@@ -27,6 +27,11 @@ class RidgeSolution:
     jitter: float
 
 
+def mean_diagonal(K: np.ndarray, weight: np.ndarray) -> float:
+    """The weighted mean of the diagonal of K: the unit of relative ridges and noises."""
+    return float(np.average(np.diag(K), weights=weight))
+
+
 def solve_ridge(K: np.ndarray, y: np.ndarray, weight: np.ndarray, alpha: float) -> RidgeSolution:
     """The infinitely wide network trained until convergence, with a relative ridge.
 
@@ -44,7 +49,7 @@ def solve_ridge(K: np.ndarray, y: np.ndarray, weight: np.ndarray, alpha: float) 
     alpha : float
         Ridge in units of the weighted mean of the diagonal of K.
     """
-    ridge = alpha * float(np.average(np.diag(K), weights=weight))
+    ridge = alpha * mean_diagonal(K, weight)
     A = np.array(K, dtype=np.float64)
     A[np.diag_indices_from(A)] += ridge / weight
     factorization = factorize(A)

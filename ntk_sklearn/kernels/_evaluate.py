@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..architecture import Layer, Positions, Shape, ShapeError, demanded_positions, infer_shape
+from ..architecture import Layer, Shape, ShapeError, infer_shape
 from ..backends import (
     EmpiricalEvaluator,
     Evaluator,
@@ -18,6 +18,8 @@ from ..backends import (
     Quantity,
     ReferenceEvaluator,
     choose,
+    layout,
+    mirrored,
 )
 from ..gram import (
     Tile,
@@ -148,11 +150,9 @@ def gradient(
     n = len(X)
     side = _side(evaluator, problem, (1 + len(values), n, n), memory_budget, len(values) + 1)
     x = evaluator.prepare(problem, X)
-    rank = len(problem.input_shape.spatial)
-    positions = demanded_positions(output.network) if rank else Positions.NONE
 
     def fill(tile: Tile, view: np.ndarray) -> None:
-        state = pair_state(x[tile.rows], x[tile.cols], rank, positions, True, tile.on_diagonal)
+        state = pair_state(x[tile.rows], x[tile.cols], *layout(problem), tile.on_diagonal)
 
         def entries(logarithms: Tensor) -> Tensor:
             scales = dict(zip(values, logarithms.exp(), strict=True))
@@ -160,7 +160,7 @@ def gradient(
             return found
 
         found = _with_partials(entries, values, problem)
-        view[:] = (_symmetric(found) if tile.on_diagonal else found).cpu().numpy()
+        view[:] = (mirrored(found) if tile.on_diagonal else found).cpu().numpy()
 
     out = np.empty((1 + len(values), n, n), dtype=_numpy(problem.dtype))
     compute_matrix(fill, out, side, symmetric=True)
@@ -180,10 +180,6 @@ def _with_partials(
     with torch.no_grad():
         value, slopes = torch.vmap(push, out_dims=axes)(torch.eye(len(point)).to(point))
     return torch.cat((value.unsqueeze(0), slopes))
-
-
-def _symmetric(value: Tensor) -> Tensor:
-    return value.triu() + value.triu(1).mT
 
 
 def explain(

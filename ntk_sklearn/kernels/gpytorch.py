@@ -11,8 +11,8 @@ from gpytorch.constraints import Positive
 from torch import Tensor
 
 from .._validation import resolve_image_shape
-from ..architecture import Layer, Positions, demanded_positions
-from ..backends import Problem, Quantity
+from ..architecture import Layer
+from ..backends import Problem, Quantity, layout
 from ..recursion import diagonal_state, pair_state
 from . import _evaluate
 from ._batch import batch_shape, collapse, flatten_batch, propagate_batch
@@ -138,16 +138,13 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
         return found.reshape(*batch, *found.shape[1:])
 
     def _state(self, x: Tensor, z: Tensor, diag: bool) -> Any:
-        shape = self._input_shape(x.shape[-1])
-        rank = len(shape.spatial)
-        positions = demanded_positions(tree(self.network)) if rank else Positions.NONE
-        sizes = (shape.channels, *shape.spatial)
+        problem = self._problem(tree(self.network), x)
+        sizes = (problem.input_shape.channels, *problem.input_shape.spatial)
         rows = x.reshape(*x.shape[:-1], *sizes)
-        ntk = self._quantity == "ntk"
         if diag:
-            return diagonal_state(rows, rank, positions, ntk)
+            return diagonal_state(rows, *layout(problem))
         columns = rows if z is x else z.reshape(*z.shape[:-1], *sizes)
-        return pair_state(rows, columns, rank, positions, ntk, on_diagonal=z is x)
+        return pair_state(rows, columns, *layout(problem), on_diagonal=z is x)
 
     def _tiled(
         self, x: Tensor, z: Tensor, scales: Mapping[str, Tensor], batch: torch.Size, diag: bool
@@ -156,14 +153,7 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
         if _needs_gradient(x, z):
             raise RuntimeError("kernels of a finite width have no gradients in their inputs")
         values = {name: float(value) for name, value in scales.items()}
-        layers = self._tree(values)
-        problem = Problem(
-            _evaluate.outputs(layers, self._quantity),
-            self._input_shape(x.shape[-1]),
-            x.dtype,
-            x.device,
-            finite_width(self.network),
-        )
+        problem = self._problem(self._tree(values), x)
         rows = flatten_batch(x, batch)
         columns = rows if z is x else flatten_batch(z, batch)
         found = [
@@ -183,10 +173,17 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
         found = _evaluate.matrix(problem, x, z, memory_budget=self.memory_budget, out=out)
         return found[0]
 
-    def _input_shape(self, n_features: int) -> Any:
-        shape = self.image_shape
+    def _problem(self, layers: Layer, x: Tensor) -> Problem:
+        """What the evaluators would be asked for rows like those of x."""
+        n_features, shape = x.shape[-1], self.image_shape
         shape = None if shape is None else resolve_image_shape(shape, n_features)
-        return _evaluate.input_shape(tree(self.network), shape, n_features)
+        return Problem(
+            _evaluate.outputs(layers, self._quantity),
+            _evaluate.input_shape(layers, shape, n_features),
+            x.dtype,
+            x.device,
+            finite_width(self.network),
+        )
 
     def _tree(self, values: Mapping[str, Any]) -> Layer:
         return tree(self.network, values)

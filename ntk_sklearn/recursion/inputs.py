@@ -84,20 +84,16 @@ def _own(x: Tensor, rank: int, positions: Positions) -> Tensor:
 def _with_angles(state: KernelState, x: Tensor, z: Tensor) -> KernelState:
     """Add the squared sines of the angles between rows, exact for nearly (anti)parallel rows."""
     pair = GaussianPair(state.nngp, state.cov_x, state.cov_z)
-    near = (1.0 - pair.cosine.abs() < _NEAR[x.dtype]) & (pair.scale > 0)
+    near = (1.0 - pair.absolute < _NEAR[x.dtype]) & (pair.scale > 0)
     if state.same is not None:
         near = near & ~state.same
     where = near.nonzero(as_tuple=True)
-    sine2 = _far_sine2(pair)
+    sine2 = (1.0 - pair.absolute) * (1.0 + pair.absolute)
     if where[0].numel():
         sine2 = sine2.index_put(where, _near_sine2(x, z, where, pair.cosine[where]))
     if state.same is not None:
         sine2 = torch.where(state.same, 0.0, sine2)
     return replace(state, sine2=sine2)
-
-
-def _far_sine2(pair: GaussianPair) -> Tensor:
-    return (1.0 - pair.cosine.abs()) * (1.0 + pair.cosine.abs())
 
 
 def _near_sine2(x: Tensor, z: Tensor, where: tuple[Tensor, ...], cosine: Tensor) -> Tensor:
