@@ -2,7 +2,16 @@
 
 from .draws import Networks
 from .empirical import empirical_nngp, empirical_ntk
+from .initial import INITIAL_WIDTH, initial_outputs
 from .modules import FiniteNetwork
 from .network import to_module
 
-__all__ = ["FiniteNetwork", "Networks", "empirical_nngp", "empirical_ntk", "to_module"]
+__all__ = [
+    "INITIAL_WIDTH",
+    "FiniteNetwork",
+    "Networks",
+    "empirical_nngp",
+    "empirical_ntk",
+    "initial_outputs",
+    "to_module",
+]

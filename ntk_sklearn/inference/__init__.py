@@ -1,49 +1,83 @@
 """From Gram blocks and targets to predictions; knows no networks."""
 
+from .amplitude import best_amplitude, left_out_log_probabilities
 from .dirichlet import class_probabilities, dirichlet_labels
-from .filters import gradient_descent, gradient_flow, momentum_flow
-from .leave_one_out import LeaveOneOut, leave_one_out, merged_log_evidence
+from .ensemble import (
+    ensemble_covariance,
+    initialization_covariance,
+    initialization_variance,
+    readout_covariance,
+)
+from .evidence import (
+    EvidenceSlope,
+    MergedTargets,
+    evidence_slope,
+    merge_targets,
+    merged_log_evidence,
+)
+from .filters import gradient_descent, gradient_flow, heavy_ball, momentum_flow
+from .laplace import LaplacePosterior, laplace_covariance, laplace_posterior
+from .leave_one_out import LeaveOneOut, inverse_diagonal, leave_one_out
 from .losses import (
+    LossGradient,
     binary_cross_entropy,
+    cross_entropy,
     huber,
     softmax_cross_entropy,
     squared,
     train_on_loss,
 )
-from .merging import Groups, equal_rows
+from .merging import Groups, equal_rows, ungrouped
+from .path import TrainingPath
 from .posterior import Posterior, condition, posterior_covariance, posterior_variance
 from .ridge import RidgeSolution, mean_diagonal, solve_ridge
+from .schedule import Schedule
 from .targets import TargetScale, centred_one_hot, target_scale
 from .training import (
     TrainingModes,
-    ensemble_covariance,
     max_learning_rate,
     mean_loss_scale,
-    readout_covariance,
     training_modes,
 )
 
 __all__ = [
+    "EvidenceSlope",
     "Groups",
+    "LaplacePosterior",
     "LeaveOneOut",
+    "LossGradient",
+    "MergedTargets",
     "Posterior",
     "RidgeSolution",
+    "Schedule",
     "TargetScale",
     "TrainingModes",
+    "TrainingPath",
+    "best_amplitude",
     "binary_cross_entropy",
     "centred_one_hot",
     "class_probabilities",
     "condition",
+    "cross_entropy",
     "dirichlet_labels",
     "ensemble_covariance",
     "equal_rows",
+    "evidence_slope",
     "gradient_descent",
     "gradient_flow",
+    "heavy_ball",
     "huber",
+    "initialization_covariance",
+    "initialization_variance",
+    "inverse_diagonal",
+    "laplace_covariance",
+    "laplace_posterior",
     "leave_one_out",
+    "left_out_log_probabilities",
     "max_learning_rate",
     "mean_diagonal",
     "mean_loss_scale",
+    "merge_targets",
     "merged_log_evidence",
     "momentum_flow",
     "posterior_covariance",
@@ -55,4 +89,5 @@ __all__ = [
     "target_scale",
     "train_on_loss",
     "training_modes",
+    "ungrouped",
 ]

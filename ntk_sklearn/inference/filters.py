@@ -28,6 +28,25 @@ def gradient_descent(values: np.ndarray, steps: float, learning_rate: float) -> 
     return learned
 
 
+def heavy_ball(
+    values: np.ndarray, steps: float, learning_rate: float, momentum: float
+) -> np.ndarray:
+    """Steps of gradient descent with heavy-ball momentum, as ``torch.optim.SGD`` takes them.
+
+    The residual of a mode follows r_k+1 = (1 + momentum - learning_rate v) r_k - momentum r_k-1
+    from r_0 = 1, r_1 = 1 - learning_rate v; converges for learning rates below
+    2 (1 + momentum) / max(v).
+    """
+    if np.isinf(steps) or momentum == 0.0:
+        return gradient_descent(values, steps, learning_rate)
+    step = np.zeros((len(values), 2, 2))  # (r_k, r_k - r_k-1) to the next pair
+    rate = learning_rate * values
+    step[:, 0, 0], step[:, 0, 1] = 1.0 - rate, momentum
+    step[:, 1, 0], step[:, 1, 1] = -rate, momentum
+    learned: np.ndarray = 1.0 - np.linalg.matrix_power(step, int(steps))[:, 0, 0]
+    return learned
+
+
 def momentum_flow(
     values: np.ndarray, t: float, momentum: float, learning_rate: float
 ) -> np.ndarray:

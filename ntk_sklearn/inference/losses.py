@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -29,13 +30,19 @@ def binary_cross_entropy(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray
     return found
 
 
+def cross_entropy(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Gradient of the softmax's cross-entropy, or of the logistic one where there is one output."""
+    single = outputs.shape[1] == 1
+    return (binary_cross_entropy if single else softmax_cross_entropy)(outputs, targets)
+
+
 def huber(delta: float = 1.0) -> LossGradient:
     """Gradient of Huber's loss: squared up to |f - y| = delta, linear beyond."""
+    return partial(_huber, delta=delta)
 
-    def gradient(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        return np.clip(outputs - targets, -delta, delta)
 
-    return gradient
+def _huber(outputs: np.ndarray, targets: np.ndarray, delta: float) -> np.ndarray:
+    return np.clip(outputs - targets, -delta, delta)
 
 
 def train_on_loss(
@@ -45,13 +52,14 @@ def train_on_loss(
     times: np.ndarray,
     initial: np.ndarray | None = None,
     weight: np.ndarray | None = None,
+    ridge: float = 0.0,
     rtol: float = 1e-9,
 ) -> np.ndarray:
     """Dual coefficients (n_times, n, k) of the network after gradient flow for given times.
 
     The flow f' = -Theta W grad L(f) stays in the span of the kernel's columns, so the coefficients
-    c' = -W grad L(f_0 + Theta c) are integrated; then f_t(x) = f_0(x) + Theta(x, X) c_t for
-    training and new inputs alike.
+    c' = -W grad L(f_0 + Theta c) - ridge c are integrated; then f_t(x) = f_0(x) + Theta(x, X) c_t
+    for training and new inputs alike.
 
     Parameters
     ----------
@@ -65,6 +73,8 @@ def train_on_loss(
     initial : ndarray, (n, k), optional
         Initial outputs f_0(X); zero by default.
     weight : ndarray, (n,), optional
+    ridge : float, default=0
+        Factor of 1/2 |theta - theta_0|^2, the distance travelled, in the loss.
     rtol : float, default=1e-9
         Relative tolerance of the solver (LSODA, which copes with stiff kernels).
 
@@ -84,7 +94,7 @@ def train_on_loss(
 
     def velocity(_: float, c: np.ndarray) -> np.ndarray:
         outputs = start + theta @ c.reshape(shape)
-        return -(rate[:, np.newaxis] * gradient(outputs, targets)).ravel()
+        return -(rate[:, np.newaxis] * gradient(outputs, targets)).ravel() - ridge * c
 
     if times[-1] == 0.0:
         return np.zeros((len(times), *shape))

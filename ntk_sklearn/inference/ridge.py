@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..solvers import factorize, solve_checked
+from ..solvers import LEAST, Factorization, factorize, solve_checked
 
 
 @dataclass(frozen=True)
@@ -18,18 +18,22 @@ class RidgeSolution:
     coefficients : ndarray, (n, k)
     ridge : float
         The ridge in the units of the kernel.
-    jitter : float
-        What the factorization had to add besides.
+    factorization : Factorization
+        Of K + ridge diag(1 / weight).
     """
 
     coefficients: np.ndarray
     ridge: float
-    jitter: float
+    factorization: Factorization
 
 
 def mean_diagonal(K: np.ndarray, weight: np.ndarray) -> float:
-    """The weighted mean of the diagonal of K: the unit of relative ridges and noises."""
-    return float(np.average(np.diag(K), weights=weight))
+    """The weighted mean of the diagonal of K: the unit of relative ridges and noises.
+
+    1 for a kernel that is 0, or whose inverse would overflow.
+    """
+    mean = float(np.average(np.diag(K), weights=weight))
+    return mean if mean > LEAST else 1.0
 
 
 def solve_ridge(K: np.ndarray, y: np.ndarray, weight: np.ndarray, alpha: float) -> RidgeSolution:
@@ -53,4 +57,4 @@ def solve_ridge(K: np.ndarray, y: np.ndarray, weight: np.ndarray, alpha: float) 
     A = np.array(K, dtype=np.float64)
     A[np.diag_indices_from(A)] += ridge / weight
     factorization = factorize(A)
-    return RidgeSolution(solve_checked(A, factorization, y), ridge, factorization.jitter)
+    return RidgeSolution(solve_checked(A, factorization, y), ridge, factorization)

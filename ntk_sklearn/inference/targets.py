@@ -9,14 +9,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class TargetScale:
-    """Mean and standard deviation of each output, weighted; 0 and 1 where not normalized."""
+    """Mean and standard deviation of each output, weighted; 0 and 1 where not normalized.
+
+    Outputs that are `constant` up to rounding have the standard deviation 1.
+    """
 
     mean: np.ndarray
     std: np.ndarray
+    constant: np.ndarray
 
     def normalized(self, y: np.ndarray) -> np.ndarray:
-        """Targets (n, k) with mean 0 and standard deviation 1."""
-        return (y - self.mean) / self.std
+        """Targets (n, k) with mean 0 and standard deviation 1; constant ones are exactly 0."""
+        return np.where(self.constant, 0.0, (y - self.mean) / self.std)
 
     def restored(self, f: np.ndarray) -> np.ndarray:
         """Predictions (n, k) in the units of y."""
@@ -27,13 +31,13 @@ def target_scale(y: np.ndarray, weight: np.ndarray, normalize: bool) -> TargetSc
     """The scale of targets (n, k); constant outputs keep their scale."""
     k = y.shape[1]
     if not normalize:
-        return TargetScale(np.zeros(k), np.ones(k))
+        return TargetScale(np.zeros(k), np.ones(k), np.zeros(k, dtype=bool))
     mean = np.average(y, axis=0, weights=weight)
     largest = np.abs(y - mean).max(axis=0)
     size = np.where(largest > 0, largest, 1.0)  # squares of tiny targets would underflow
     std = size * np.sqrt(np.average(((y - mean) / size) ** 2, axis=0, weights=weight))
     constant = std <= 10 * np.finfo(np.float64).eps * np.abs(mean)
-    return TargetScale(mean, np.where(constant, 1.0, std))
+    return TargetScale(mean, np.where(constant, 1.0, std), constant)
 
 
 def centred_one_hot(codes: np.ndarray, n_classes: int) -> np.ndarray:

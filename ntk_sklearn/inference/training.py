@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..solvers import Eigensystem, eigendecompose
-from .filters import gradient_flow
 
 Learned = Callable[[np.ndarray], np.ndarray]
 
@@ -52,16 +51,29 @@ class TrainingModes:
         safe = np.where(present, shifted, 1.0)
         return np.where(present, learned(safe) / safe, 0.0)
 
-    def loss(self, residual: np.ndarray, learned: Learned) -> float:
-        """Training loss 1/2 sum_i w_i |f(x_i) - y_i|^2 without a ridge, solving nothing."""
+    def smoother(self, cross: np.ndarray, learned: Learned, ridge: float = 0.0) -> np.ndarray:
+        """A (m, n) with f(x) = f_0(x) + A (y - f_0(X)), from the kernel (m, n) of new rows."""
+        vectors = self.root_weight[:, np.newaxis] * self.system.vectors
+        found: np.ndarray = ((cross @ vectors) * self._filter(learned, ridge)) @ vectors.T
+        return found
+
+    def loss(self, residual: np.ndarray, learned: Learned, ridge: float = 0.0) -> float:
+        """Training loss 1/2 sum_i w_i |f(x_i) - y_i|^2, solving nothing."""
         parts = self.system.vectors.T @ (self.root_weight[:, np.newaxis] * residual)
-        left = np.where(self.system.values > 0, 1.0 - learned(self.system.values), 1.0)
+        left = 1.0 - self.system.values * self._filter(learned, ridge)
         return 0.5 * float(((left[:, np.newaxis] * parts) ** 2).sum())
 
     @property
+    def kernel(self) -> np.ndarray:
+        """Theta (n, n), put together again."""
+        vectors = self.system.vectors / self.root_weight[:, np.newaxis]
+        found: np.ndarray = (vectors * self.system.values) @ vectors.T
+        return found
+
+    @property
     def critical_learning_rate(self) -> float:
-        """2 / v_max, in units of the summed loss: above it gradient descent diverges."""
-        return 2.0 / self.system.largest
+        """2 / (v_min + v_max), in units of the summed loss (Lee et al. 2019, theorem 2.1)."""
+        return 2.0 / (float(self.system.values[0]) + self.system.largest)
 
 
 def training_modes(theta: np.ndarray, weight: np.ndarray | None = None) -> TrainingModes:
@@ -76,54 +88,16 @@ def mean_loss_scale(weight: np.ndarray, n_outputs: int) -> float:
 
 
 def max_learning_rate(
-    modes: TrainingModes, n_outputs: int = 1, momentum: float = 0.0, loss_scale: str = "sum"
+    modes: TrainingModes,
+    n_outputs: int = 1,
+    momentum: float = 0.0,
+    loss_scale: str = "sum",
+    ridge: float = 0.0,
 ) -> float:
-    """The largest stable learning rate of descent with momentum, 2 (1 + momentum) / v_max.
+    """The learning rate from which on descent with momentum diverges, 2 (1 + momentum) / v_max.
 
     For ``loss_scale="mean"`` it is larger by the number of samples times outputs.
     """
-    rate = (1.0 + momentum) * modes.critical_learning_rate
+    largest = modes.system.largest + ridge
+    rate = 2.0 * (1.0 + momentum) / largest if largest > 0 else np.inf
     return rate * mean_loss_scale(modes.root_weight**2, n_outputs) if loss_scale == "mean" else rate
-
-
-def ensemble_covariance(
-    modes: TrainingModes,
-    learned: Learned,
-    ridge: float,
-    theta_cross: np.ndarray,
-    nngp_train: np.ndarray,
-    nngp_cross: np.ndarray,
-    nngp_new: np.ndarray,
-) -> np.ndarray:
-    """Covariance of trained networks over their initializations (Lee et al. 2019, eq. 16).
-
-    With A = Theta(x, X) C_t it is K(x, x') + A K(X, X) A^T - (A K(X, x') + transpose), K being the
-    NNGP covariance of the initial functions.
-
-    Parameters
-    ----------
-    modes, learned, ridge
-        As for the mean.
-    theta_cross, nngp_cross : ndarray, (m, n)
-        New against training rows.
-    nngp_train, nngp_new : ndarray, (n, n) and (m, m)
-    """
-    A = theta_cross @ modes.coefficients(np.eye(len(nngp_train)), learned, ridge)
-    mixed = A @ nngp_cross.T
-    found: np.ndarray = nngp_new + A @ nngp_train @ A.T - (mixed + mixed.T)
-    return found
-
-
-def readout_covariance(
-    modes: TrainingModes, t: float, nngp_cross: np.ndarray, nngp_new: np.ndarray, ridge: float = 0.0
-) -> np.ndarray:
-    """Covariance when only the readout is trained: the kernel of training is the NNGP itself.
-
-    Without a ridge it is K(x, x') - K(x, X) K^-1 (1 - exp(-2 K t)) K(X, x'): the exponent has a
-    factor 2, since 1 - (1 - e)^2 of the initial variance e = 1 - exp(-K t) is explained. (The
-    printed formula of Lee et al. 2019, S23, lacks it.)
-    """
-    n = len(modes.root_weight)
-    explained = modes.coefficients(np.eye(n), lambda v: gradient_flow(v, 2.0 * t), ridge)
-    found: np.ndarray = nngp_new - nngp_cross @ explained @ nngp_cross.T
-    return found

@@ -1,6 +1,6 @@
 """Solving with symmetric positive definite matrices; knows no kernels."""
 
 from .cholesky import Factorization, factorize, solve_checked
-from .eigen import Eigensystem, eigendecompose
+from .eigen import LEAST, Eigensystem, eigendecompose
 
-__all__ = ["Eigensystem", "Factorization", "eigendecompose", "factorize", "solve_checked"]
+__all__ = ["LEAST", "Eigensystem", "Factorization", "eigendecompose", "factorize", "solve_checked"]

@@ -102,7 +102,8 @@ def solve_checked(A: np.ndarray, factorization: Factorization, B: np.ndarray) ->
     X = factorization.solve(B)
     residual = A @ X + factorization.jitter * X - B
     scale = np.abs(A).sum(axis=1).max() * np.abs(X).max(initial=0.0) + np.abs(B).max(initial=0.0)
-    bound = _RESIDUAL * len(A) * np.finfo(np.float64).eps * scale
+    # below the smallest normal number rounding is not relative
+    bound = _RESIDUAL * len(A) * (np.finfo(np.float64).eps * scale + np.finfo(np.float64).tiny)
     if np.abs(residual).max(initial=0.0) > bound:
         warnings.warn(
             f"the residual of the solve is {np.abs(residual).max():.3g}, above the bound "

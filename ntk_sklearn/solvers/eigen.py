@@ -7,6 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, eigh
 
+# Entries of a kernel below this count as 0: their inverses would overflow.
+LEAST = 1e-290
+# From this size on the workspace of LAPACK's divide and conquer, the faster one, has more entries
+# than its 32-bit integers count.
+_WORKSPACE_LIMIT = 32767
+
 
 @dataclass(frozen=True)
 class Eigensystem:
@@ -43,7 +49,7 @@ def eigendecompose(A: np.ndarray) -> Eigensystem:
     """
     if not np.isfinite(A).all():
         raise LinAlgError("the kernel matrix has infinite or undefined entries: scale X down")
-    # the default divide-and-conquer driver of LAPACK overflows its 32-bit workspace at n = 32767
-    values, vectors = eigh(np.asarray(A, dtype=np.float64), driver="evr", check_finite=False)
-    cutoff = len(values) * np.finfo(np.float64).eps * max(float(values[-1]), 0.0)
+    driver = "evd" if len(A) < _WORKSPACE_LIMIT else "evr"
+    values, vectors = eigh(np.asarray(A, dtype=np.float64), driver=driver, check_finite=False)
+    cutoff = max(len(values) * np.finfo(np.float64).eps * float(values[-1]), LEAST)
     return Eigensystem(np.where(values > cutoff, values, 0.0), vectors)

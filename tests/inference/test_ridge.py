@@ -22,7 +22,7 @@ def test_coefficients_solve_the_regularized_system(alpha):
     assert found.ridge == pytest.approx(alpha * np.trace(K) / 12)
     expected = np.linalg.solve(K + found.ridge * np.eye(12), Y)
     np.testing.assert_allclose(found.coefficients, expected, rtol=1e-9)
-    assert found.jitter == 0.0
+    assert found.factorization.jitter == 0.0
 
 
 @pytest.mark.parametrize("scale", [1e-150, 1e150])
@@ -68,7 +68,7 @@ def test_coincident_rows_without_ridge_need_jitter():
     index = [0, 0, 1, 2]
     with pytest.warns(LinAlgWarning, match="singular to working precision"):
         found = solve_ridge(K[np.ix_(index, index)], Y[index], np.ones(4), 0.0)
-    assert 0.0 < found.jitter < 1e-12
+    assert 0.0 < found.factorization.jitter < 1e-12
     np.testing.assert_allclose(K[np.ix_(index, index)] @ found.coefficients, Y[index], atol=1e-9)
 
 

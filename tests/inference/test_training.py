@@ -11,14 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ntk_sklearn.inference.ensemble import ensemble_covariance, readout_covariance
 from ntk_sklearn.inference.filters import gradient_descent, gradient_flow, momentum_flow
-from ntk_sklearn.inference.training import (
-    ensemble_covariance,
-    max_learning_rate,
-    mean_loss_scale,
-    readout_covariance,
-    training_modes,
-)
+from ntk_sklearn.inference.training import max_learning_rate, mean_loss_scale, training_modes
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "predictions.npz")
 Y = GOLDEN["y_train"]
@@ -100,7 +95,7 @@ def test_descent_is_the_product_of_its_steps():
     modes, _ = modes_and_ridge("ntk", 0.0)
     theta, f = GOLDEN["ntk_train_train"], np.zeros_like(Y)
     for rate in (0.3, 0.99):
-        step, f = rate * modes.critical_learning_rate, np.zeros_like(Y)
+        step, f = rate * max_learning_rate(modes), np.zeros_like(Y)
         for _ in range(7):
             f = f - step * theta @ (f - Y)
         found = theta @ modes.coefficients(Y, lambda v, s=step: gradient_descent(v, 7, s))

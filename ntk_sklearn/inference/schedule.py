@@ -1,0 +1,51 @@
+"""How far training goes: a time of gradient flow, or a number of gradient descent's steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .filters import gradient_flow, heavy_ball
+from .training import Learned
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The path that training takes on squared loss; a `t` says how far.
+
+    Attributes
+    ----------
+    learning_rate : float or None
+        None is gradient flow, where `t` is the time; else `t` counts steps of this size.
+    momentum : float
+        Of the steps.
+    scale : float
+        What the loss is divided by: 1 for a sum.
+    """
+
+    learning_rate: float | None = None
+    momentum: float = 0.0
+    scale: float = 1.0
+
+    def learned(self, t: float) -> Learned:
+        """The fraction that is learned of a mode, as a function of its eigenvalue."""
+        if self.learning_rate is None:
+            return lambda values: gradient_flow(values, t / self.scale)
+        rate = self.learning_rate / self.scale
+        return lambda values: heavy_ball(values, t, rate, self.momentum)
+
+    def check(self, largest: float) -> None:
+        """Refuse steps that diverge on a mode with the `largest` eigenvalue (ridge included).
+
+        Raises
+        ------
+        ValueError
+            Naming the bound 2 (1 + momentum) / largest.
+        """
+        bound = 2.0 * (1.0 + self.momentum) * self.scale / largest if largest > 0 else np.inf
+        if self.learning_rate is not None and self.learning_rate >= bound:
+            raise ValueError(
+                f"gradient descent diverges with learning_rate={self.learning_rate:g}: it must be "
+                f"below 2 (1 + momentum) / (largest eigenvalue) = {bound:.6g} for these data"
+            )
