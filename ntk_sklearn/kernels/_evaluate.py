@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from ..gram import (
     compute_matrix,
     parse_budget,
     tile_side,
+    tiles,
     workspace_budget,
 )
 from ..recursion import pair_state, propagate
@@ -34,8 +36,13 @@ from ..recursion import pair_state, propagate
 EVALUATORS: tuple[Evaluator, ...] = (ReferenceEvaluator(), EmpiricalEvaluator())
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
+if hasattr(os, "register_at_fork"):
+    # OpenMP's threads do not survive a fork: the first parallel loop of the child would wait for
+    # them forever. The workers of torch's own DataLoader are limited likewise.
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
-def resolve_device(device: str) -> torch.device:
+
+def resolve_device(device: Any) -> torch.device:
     """CUDA for "auto" where there is any, else the CPU; or the device by name.
 
     Raises
@@ -45,11 +52,12 @@ def resolve_device(device: str) -> torch.device:
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     known = ["cpu"] + ["cuda"] * bool(count) + [f"cuda:{k}" for k in range(count)]
-    if device == "auto":
+    name = str(device)
+    if name == "auto":
         return torch.device("cuda" if count else "cpu")
-    if device not in known:
+    if name not in known:
         raise ValueError(f"device must be 'auto' or one of {known} on this machine, got {device!r}")
-    return torch.device(device)
+    return torch.device(name)
 
 
 def resolve_dtype(dtype: Any) -> torch.dtype:
@@ -91,10 +99,12 @@ def matrix(
     backend: str = "auto",
     memory_budget: int | str | None = None,
     out: Any = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Any:
     """The matrices (n_outputs, n, m) of all outputs; a Gram where Z is None.
 
     Filled into `out`, a new array unless given (an array, or a tensor on any device).
+    ``progress(done, total)`` is called with 0 before the first tile and after each tile.
     """
     evaluator = choose(problem, EVALUATORS, backend)
     symmetric = Z is None
@@ -105,11 +115,11 @@ def matrix(
 
     def fill(tile: Tile, view: Any) -> None:
         evaluator.tile(problem, x, tile.rows, z, tile.cols, tile.on_diagonal, view)
-        _check_finite(view)
+        check_finite(view)
 
     if out is None:
         out = np.empty(shape, dtype=_numpy(problem.dtype))
-    return compute_matrix(fill, out, side, symmetric)
+    return compute_matrix(fill, out, side, symmetric, progress)
 
 
 def diagonal(
@@ -123,16 +133,20 @@ def diagonal(
 
     def fill(rows: slice, view: np.ndarray) -> None:
         evaluator.diagonal(problem, x, rows, view)
-        _check_finite(view)
+        check_finite(view)
 
     return compute_diagonal(fill, np.empty(shape, dtype=_numpy(problem.dtype)), side)
 
 
-def _check_finite(values: Any) -> None:
+def check_finite(values: Any) -> None:
+    """Refuse entries that are infinite or undefined, of an array or a tensor."""
     finite = torch.isfinite if isinstance(values, Tensor) else np.isfinite
     if not finite(values).all():
         dtype = str(values.dtype).removeprefix("torch.")
-        raise ValueError(f"the kernel overflows {dtype}: scale X down")
+        raise ValueError(
+            f"the kernel overflows {dtype}: scale X down, or take smaller weight scales or fewer "
+            "layers"
+        )
 
 
 def gradient(
@@ -182,6 +196,14 @@ def _with_partials(
     return torch.cat((value.unsqueeze(0), slopes))
 
 
+def gram_tiles(
+    problem: Problem, n: int, memory_budget: int | str | None = None, copies: int = 1
+) -> Iterator[Tile]:
+    """The upper tiles of a Gram, for work that keeps the reference's arrays `copies` times."""
+    side = _side(ReferenceEvaluator(), problem, (1, n, n), memory_budget, copies)
+    return tiles(n, n, side, symmetric=True)
+
+
 def explain(
     problem: Problem, n: int, backend: str = "auto", memory_budget: int | str | None = None
 ) -> str:
@@ -221,5 +243,15 @@ def _numpy(dtype: torch.dtype) -> np.dtype:
 
 
 def outputs(network: Layer, *quantities: Quantity) -> tuple[Output, ...]:
-    """The outputs of one network."""
+    """The outputs of one network.
+
+    Raises
+    ------
+    ValueError
+        For an unknown quantity.
+    """
+    known = get_args(Quantity)
+    for quantity in quantities:
+        if quantity not in known:
+            raise ValueError(f"a quantity must be one of {known}, got {quantity!r}")
     return tuple(Output(network, quantity) for quantity in quantities)

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from .._validation import resolve_image_shape
 from ..architecture import Layer
-from ..backends import Problem, Quantity, layout
+from ..backends import Problem, Quantity, layout, mirrored
 from ..recursion import diagonal_state, pair_state
 from . import _evaluate
 from ._batch import batch_shape, collapse, flatten_batch, propagate_batch
 from ._docs import documented
+from ._guards import check_tensor, warn_of_iterative_solves
 from ._network import Network, as_network, finite_width, free_scales, tree
 from .network_kernel import same_memory
 
@@ -44,6 +45,7 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
             ard_num_dims=ard_num_dims, batch_shape=batch_shape, active_dims=active_dims, **kwargs
         )
         self.network = as_network(network)
+        tree(self.network)  # checks all values, of which the constraints below see only the sign
         self.image_shape = image_shape
         self.memory_budget = memory_budget
         self._structure = _structure(self.network)
@@ -119,10 +121,19 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
         found = self._covariance(x, z, diag)
         return found.expand(*full, *found.shape[-1 if diag else -2 :])
 
+    def prediction_strategy(
+        self, train_inputs: Any, train_prior_dist: Any, train_labels: Any, likelihood: Any
+    ) -> Any:
+        """GPyTorch's own, with a warning where it would not solve by Cholesky factorization."""
+        warn_of_iterative_solves(train_prior_dist.event_shape.numel())
+        return super().prediction_strategy(train_inputs, train_prior_dist, train_labels, likelihood)
+
     def _scaled(self, x: Tensor) -> Tensor:
         return x / collapse(self.lengthscale) if self.has_lengthscale else x
 
     def _covariance(self, x: Tensor, z: Tensor, diag: bool) -> Tensor:
+        for rows in (x,) if z is x else (x, z):
+            check_tensor(rows)
         scales = {name: collapse(value) for name, value in self.scales.items()}
         batch = batch_shape(x, z, *scales.values())
         if not batch.numel():
@@ -135,6 +146,9 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
         values = {name: flatten_batch(v, batch)[:, 0, 0] for name, v in scales.items()}
         state = self._state(rows, columns, diag)
         found = propagate_batch(self._tree, state, values, self._quantity)
+        if z is x and not diag:
+            found = mirrored(found)  # products of matrices are symmetric up to rounding only
+        _evaluate.check_finite(found.detach())
         return found.reshape(*batch, *found.shape[1:])
 
     def _state(self, x: Tensor, z: Tensor, diag: bool) -> Any:

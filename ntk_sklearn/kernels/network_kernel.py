@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,9 @@ from torch import Tensor
 
 from ..architecture import Layer
 from ..backends import Problem, Quantity
+from ..finite import INITIAL_WIDTH, initial_outputs
 from . import _evaluate
+from ._contracted import contracted_gradient
 from ._network import Network, finite_width, free_scales, tree
 
 
@@ -53,12 +55,20 @@ class NetworkKernel:
             finite=finite_width(self.network),
         )
 
-    def matrix(self, X: np.ndarray, Z: np.ndarray | None = None) -> np.ndarray:
-        """(n_quantities, n, m); the Gram of X where Z is None or the same memory as X."""
+    def matrix(
+        self,
+        X: np.ndarray,
+        Z: np.ndarray | None = None,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> np.ndarray:
+        """(n_quantities, n, m); the Gram of X where Z is None or the same memory as X.
+
+        ``progress(done, total)`` is called with 0 before the first tile and after each tile.
+        """
         x = _tensor(X)
         z = None if Z is None or same_memory(X, Z) else _tensor(Z)
         found: np.ndarray = _evaluate.matrix(
-            self.problem(x.shape[1]), x, z, self.backend, self.memory_budget
+            self.problem(x.shape[1]), x, z, self.backend, self.memory_budget, progress=progress
         )
         return found
 
@@ -66,6 +76,13 @@ class NetworkKernel:
         """(n_quantities, n): k(x, x) without the Gram."""
         x = _tensor(X)
         return _evaluate.diagonal(self.problem(x.shape[1]), x, self.backend, self.memory_budget)
+
+    def initial_outputs(self, X: np.ndarray, n_outputs: int, random_state: int) -> np.ndarray:
+        """Outputs (n, n_outputs) of one untrained network: a finite one, wide unless it says so."""
+        finite = finite_width(self.network)
+        width = INITIAL_WIDTH if finite is None else finite.width
+        shape = self.problem(X.shape[1]).input_shape
+        return initial_outputs(tree(self.network), shape, X, n_outputs, random_state, width)
 
     def gradient(self, X: np.ndarray, free: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """The Gram of the one quantity and its derivatives in log scales, (n, n, n_scales)."""
@@ -76,6 +93,37 @@ class NetworkKernel:
 
         x = _tensor(X)
         return _evaluate.gradient(self.problem(x.shape[1]), x, rebuild, values, self.memory_budget)
+
+    def gram_tensor(self, X: np.ndarray) -> Tensor:
+        """The Gram (n, n) of the one quantity, as a tensor that stays on the device."""
+        x = _tensor(X)
+        problem = self.problem(x.shape[1])
+        out = torch.empty((1, len(x), len(x)), dtype=problem.dtype, device=problem.device)
+        _evaluate.matrix(problem, x, None, self.backend, self.memory_budget, out)
+        return out[0]
+
+    def contracted_gradient(
+        self,
+        X: np.ndarray,
+        weights: Tensor,
+        free: Sequence[str],
+        input_scale: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """sum_ij W_ij dK_ij / d log scale, for symmetric weights (n, n), tile by tile.
+
+        For the scales named in `free`, (n_scales,), and for the factors `input_scale` of the
+        features, (n_features,) or, where they are None, (0,). K is the Gram of the rows times
+        these factors.
+        """
+        values = {name: free_scales(self.network)[name] for name in free}
+
+        def rebuild(scales: Mapping[str, Tensor]) -> Layer:
+            return tree(self.network, scales)
+
+        x = _tensor(X)
+        return contracted_gradient(
+            self.problem(x.shape[1]), x, weights, rebuild, values, input_scale, self.memory_budget
+        )
 
     def explain(self, X: np.ndarray) -> str:
         """Who would compute the Gram of X, in which tiles, with how much memory."""

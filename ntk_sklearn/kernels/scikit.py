@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -95,6 +96,18 @@ class _NetworkKernel(Kernel):
         kernel, rows = self._checked(X)
         return kernel.explain(rows)
 
+    def of_network(self, *quantities: Quantity) -> NetworkKernel:
+        """The kernels of the network in one pass, for rows that have been checked already."""
+        return NetworkKernel(
+            as_network(self.network),
+            quantities,
+            self.image_shape,
+            self.backend,
+            self.device,
+            self.dtype,
+            self.memory_budget,
+        )
+
     def is_stationary(self) -> bool:
         """False: the kernel is not a function of x - z."""
         return False
@@ -103,16 +116,7 @@ class _NetworkKernel(Kernel):
         rows, found = as_rows(X, self.image_shape)
         rows = check_rows(rows)
         shape = None if found is None else resolve_image_shape(found, rows.shape[1])
-        kernel = NetworkKernel(
-            as_network(self.network),
-            (self._quantity,),
-            shape,
-            self.backend,
-            self.device,
-            self.dtype,
-            self.memory_budget,
-        )
-        return kernel, rows
+        return replace(self.of_network(self._quantity), image_shape=shape), rows
 
     def _with_gradient(
         self, kernel: NetworkKernel, rows: np.ndarray
