@@ -23,6 +23,12 @@ def tiles(n: int, m: int, side: int, symmetric: bool) -> Iterator[Tile]:
             yield Tile(rows, slice(j, min(j + side, m)), symmetric and i == j)
 
 
+def n_tiles(n: int, m: int, side: int, symmetric: bool) -> int:
+    """How many `tiles` there are."""
+    rows, cols = -(-n // side), -(-m // side)
+    return rows * (rows + 1) // 2 if symmetric else rows * cols
+
+
 def pieces(n: int, size: int) -> Iterator[slice]:
     """Consecutive slices of at most `size`."""
     for i in range(0, n, size):
