@@ -3,13 +3,26 @@
 from ._show_versions import show_versions
 from ._validation import flatten_images
 from ._version import __version__
-from .estimators import NNGPClassifier, NNGPRegressor, NTKClassifier, NTKRegressor
+from .estimators import (
+    NNGPClassifier,
+    NNGPClassifierCV,
+    NNGPRegressor,
+    NNGPRegressorCV,
+    NTKClassifier,
+    NTKClassifierCV,
+    NTKRegressor,
+    NTKRegressorCV,
+)
 
 __all__ = [
     "NNGPClassifier",
+    "NNGPClassifierCV",
     "NNGPRegressor",
+    "NNGPRegressorCV",
     "NTKClassifier",
+    "NTKClassifierCV",
     "NTKRegressor",
+    "NTKRegressorCV",
     "__version__",
     "flatten_images",
     "show_versions",

@@ -6,40 +6,61 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import compute_sample_weight
+from sklearn.utils import Tags, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from .._validation import as_rows, resolve_image_shape
+from .._validation import as_rows, detached, holds_text, resolve_image_shape
 from ..architecture import Layer
 from ..kernels import NNGP, NTK
 from ..kernels._network import as_network, with_default_network
+from ..kernels.precomputed import Precomputed, check_square, is_precomputed
+from ._pickling import VersionedState
+from ._progress import ReportsProgress
+from ._rows import Kernel, TrainingRows
 
 
-class KernelEstimator(BaseEstimator):
+class KernelEstimator(ReportsProgress, VersionedState):
     """Base of all estimators: rows of X are validated once, then handed to a kernel."""
 
     _kernel_type: type[NTK] | type[NNGP]
 
-    def _fit_rows(self, X: Any, y: Any, **checks: Any) -> tuple[np.ndarray, np.ndarray, Any]:
+    def __sklearn_tags__(self) -> Tags:
+        """Rows of a precomputed kernel are split together with its columns."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = is_precomputed(self.network)
+        return tags
+
+    def _fit_rows(self, X: Any, y: Any, **checks: Any) -> tuple[np.ndarray, np.ndarray, Kernel]:
         """Validated rows (an own copy), y, and the kernel with its image shape."""
         flat, found = as_rows(X, self.image_shape)
+        y = detached(y, "y")
+        if checks.get("y_numeric") and holds_text(y):  # scikit-learn takes "1.5" for 1.5
+            raise ValueError("y must be made of numbers, got strings")
         rows, y = validate_data(self, flat, y, dtype=np.float64, **checks)
-        if checks.get("y_numeric") and y.dtype.kind in "SU":  # scikit-learn lets them pass
-            raise ValueError(f"y must be made of numbers, got strings such as {y.flat[0]!r}")
+        if is_precomputed(self.network):
+            return check_square(rows), y, Precomputed()
         shape = None if found is None else resolve_image_shape(found, rows.shape[1])
+        return np.array(rows), y, self._kernel(shape)
+
+    def _kernel(self, image_shape: tuple[int, ...] | None) -> NTK | NNGP:
         network = as_network(self.network)
-        kernel = self._kernel_type(
+        return self._kernel_type(
             network if isinstance(network, Layer) else clone(network),
-            image_shape=shape,
+            image_shape=image_shape,
             backend=self.backend,
             device=self.device,
             dtype=self.dtype,
             memory_budget=self.memory_budget,
         )
-        return np.array(rows), y, kernel
+
+    def _gram(self, data: TrainingRows, *quantities: str) -> np.ndarray:
+        """The Grams (n_quantities, n, n), their tiles reported."""
+        n_pairs = len(data.rows) * (len(data.rows) + 1) // 2
+        with self._progress("kernel", "tile", n_pairs) as report:
+            return data.gram(*quantities, progress=report)
 
     def set_params(self, **params: Any) -> KernelEstimator:
         """Set parameters; ``network__depth`` and so on also where the network is the default."""
@@ -56,7 +77,7 @@ class KernelEstimator(BaseEstimator):
 def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
     """Weights (n,), not negative and not all zero."""
     weight: np.ndarray = _check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        detached(sample_weight, "sample_weight"), X, dtype=np.float64, ensure_non_negative=True
     )
     if not weight.any():
         raise ValueError("all sample weights are zero")

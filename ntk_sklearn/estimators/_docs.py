@@ -5,9 +5,10 @@ from __future__ import annotations
 from ..kernels._docs import documented
 
 _PARTS = {
-    "network": """network : Preset, Layer or None, default=None
+    "network": """network : Preset, Layer, "precomputed" or None, default=None
         The network whose infinite-width limit is taken; None is ``FullyConnected()``. A preset of
-        finite `width` gives the empirical kernel of random networks.
+        finite `width` gives the empirical kernel of random networks. With "precomputed", X is the
+        kernel matrix of the training rows, later of new against training rows.
     image_shape : tuple of int or None, default=None
         (channels, *spatial) of the flattened rows of X, one entry may be -1; implied by 4-D X.""",
     "alpha": """alpha : float, default=1e-4
@@ -20,7 +21,25 @@ _PARTS = {
     loss_scale : {"sum", "mean"}, default="sum"
         The loss whose time `t` is: 1/2 sum_i w_i (f(x_i) - y_i)^2, or its mean over the (weighted)
         samples and outputs, whose time runs slower by their number.""",
-    "trained": """targets_, weight_ : ndarray, (n, n_targets) and (n,)
+    "steps": """learning_rate : float or None, default=None
+        None is gradient flow; a number is gradient descent, where `t` counts steps of this size.
+        They must be below `max_learning_rate`.
+    momentum : float, default=0.0
+        Heavy-ball momentum of the steps, as in ``torch.optim.SGD``.""",
+    "initial": """initial : {"zero", "random"}, default="zero"
+        The initial function: zero, which predicts the mean over initializations, or that of one
+        random network (of width 1024 where the preset has none), drawn by `random_state`.""",
+    "random": """random_state : int, RandomState or None, default=None
+        Of the initial function, and of `sample_y` where there is one.""",
+    "verbose": """verbose : int, default=0
+        1 reports the phases of `fit`, 2 also the progress of the kernel.""",
+    "trained": """t_ : float
+        The time that was trained for.
+    initial_ : ndarray, (n, n_targets)
+        The initial function at `X_fit_`.
+    L_ : ndarray, (n, n)
+        Cholesky factor of the kernel with its ridge; empty where it is not needed.
+    targets_, weight_ : ndarray, (n, n_targets) and (n,)
         What the rows of `X_fit_` were trained on.
     eigenvalues_, eigenvectors_ : ndarray
         Of the weighted kernel; empty where they were not needed.""",

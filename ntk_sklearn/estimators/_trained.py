@@ -2,115 +2,220 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable
-from typing import Any
+from dataclasses import astuple
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from ..inference import (
+    Groups,
+    LossGradient,
+    RidgeSolution,
+    Schedule,
     TrainingModes,
-    equal_rows,
-    gradient_flow,
+    TrainingPath,
+    max_learning_rate,
     mean_diagonal,
-    mean_loss_scale,
     solve_ridge,
     training_modes,
 )
 from ..kernels import NTK
-from ..solvers import Eigensystem
+from ..solvers import Eigensystem, Factorization
 from ._base import KernelEstimator, check_nonnegative
+from ._rows import TrainingRows
+from ._training import check_time, find_loss, make_schedule
+
+# Modes decomposed for a prediction at another time than `fit` was for, which changes no attribute:
+# kept beside the coefficients of the fit that they belong to.
+_MODES: WeakKeyDictionary[TrainedNetwork, tuple[np.ndarray, TrainingModes]] = WeakKeyDictionary()
+
+
+# Attributes that only one of the two ways to solve sets.
+_UNSOLVED = {
+    "jitter_": 0.0,
+    "L_": np.empty((0, 0)),
+    "eigenvalues_": np.empty(0),
+    "eigenvectors_": np.empty((0, 0)),
+}
 
 
 class TrainedNetwork(KernelEstimator):
     """Base of the NTK estimators: dual coefficients at the time `t`, and at others on demand."""
 
     _kernel_type = NTK
+    _losses: ClassVar[dict[str, LossGradient]]
 
     def _train(
-        self, kernel: NTK, rows: np.ndarray, targets: np.ndarray, weight: np.ndarray
+        self,
+        data: TrainingRows,
+        targets: np.ndarray,
+        weight: np.ndarray,
+        quantities: tuple[str, ...] = ("ntk",),
+        keep_factor: bool = False,
     ) -> dict[str, Any]:
         """Fitted attributes for targets (n, k): nothing is set before all is done.
 
         Equal rows are merged by weighted means, which changes no prediction and keeps the kernel
         from being singular.
         """
-        alpha, t = check_nonnegative(self.alpha, "alpha"), check_time(self.t)
-        check_loss_scale(self.loss_scale)
-        groups = equal_rows(rows)
-        if not groups.trivial:
-            means = groups.mean(targets, weight)
-            if alpha == 0 and not np.allclose(means[groups.of_row], targets):
-                warnings.warn(
-                    "equal rows of X have different targets, which no network can fit; their "
-                    "weighted means are fitted",
-                    UserWarning,
-                    stacklevel=3,
-                )
-            rows, targets, weight = rows[groups.first], means, groups.total(weight)
-        K = np.asarray(kernel(rows), dtype=np.float64)
-        ridge = alpha * mean_diagonal(K, weight)
-        found: dict[str, Any] = {"kernel_": kernel, "X_fit_": rows, "ridge_": ridge, "jitter_": 0.0}
-        found |= {"targets_": targets, "weight_": weight}
-        found |= {"eigenvalues_": np.empty(0), "eigenvectors_": np.empty((0, 0))}
-        if ridge > 0 and np.isinf(t):  # without biases, zero rows have a zero kernel and ridge
-            solution = solve_ridge(K, targets, weight, alpha)
-            return found | {"dual_coef_": solution.coefficients, "jitter_": solution.jitter}
-        modes = training_modes(K, weight)
-        learned = self._learned(t, weight, targets)
-        found["dual_coef_"] = modes.coefficients(targets, learned, ridge)
-        found |= {"eigenvalues_": modes.system.values, "eigenvectors_": modes.system.vectors}
-        return found
+        alpha, t = check_nonnegative(self.alpha, "alpha"), check_time(self.t, self.learning_rate)
+        schedule = self._schedule(weight, targets.shape[1])
+        loss = find_loss(self.loss, self._losses, self.learning_rate, t)
+        if loss is None:  # others are not functions of the mean of the targets
+            data, groups = data.merged()
+            targets, weight = _merged(groups, targets, weight, warn=alpha == 0)
+        initial, seed = self._initial_outputs(data, targets.shape[1])
+        blocks = self._gram(data, *quantities)
+        ridge = alpha * mean_diagonal(blocks[0], weight)
+        found: dict[str, Any] = {"kernel_": data.kernel, "X_fit_": data.reference}
+        found |= {"targets_": targets, "weight_": weight, "initial_": initial, "_seed": seed}
+        found |= {"nngp_train_": np.array(blocks[1:]), "ridge_": ridge} | _UNSOLVED
+        found |= {"t_": t, "_steps": astuple(schedule)}
+        with self._progress("solve"):
+            if ridge > 0 and math.isinf(t) and self.learning_rate is None:
+                solution = solve_ridge(blocks[0], targets - initial, weight, alpha)
+                return found | _factored(solution, keep_factor or data.precomputed)
+            modes = training_modes(blocks[0], weight)
+            schedule.check(modes.system.largest + ridge)
+            path = TrainingPath(modes, schedule, ridge, targets, initial, loss)
+            return found | _decomposed(path, t)
 
-    def _learned(
-        self, t: float, weight: np.ndarray, targets: np.ndarray
-    ) -> Callable[[np.ndarray], np.ndarray]:
-        """The fraction learned of each mode at time t, in the time of the summed loss."""
-        if self.loss_scale == "mean":
-            t = t / mean_loss_scale(weight, targets.shape[1])
-        return lambda values: gradient_flow(values, t)
+    def _schedule(self, weight: np.ndarray, n_outputs: int) -> Schedule:
+        # the mean of a cross-entropy is over samples: it is one number for all outputs of a sample
+        counted = 1 if self.loss == "cross_entropy" else n_outputs
+        return make_schedule(self.learning_rate, self.momentum, self.loss_scale, weight, counted)
+
+    def _initial_outputs(self, data: TrainingRows, n_outputs: int) -> tuple[np.ndarray, int]:
+        """f_0 of the training rows, and the seed of the network that it is the output of."""
+        if self.initial not in ("zero", "random"):
+            raise ValueError(f"initial must be 'zero' or 'random', got {self.initial!r}")
+        if self.initial == "zero":
+            return np.zeros((len(data.rows), n_outputs)), -1
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        return data.kernel.of_network("ntk").initial_outputs(data.rows, n_outputs, seed), seed
 
     def _set(self, fitted: dict[str, Any]) -> None:
         """Set all fitted attributes together, at the end of `fit`."""
         for name, value in fitted.items():
             setattr(self, name, value)
 
-    def _outputs(self, rows: np.ndarray, t: Any) -> np.ndarray:
-        """Outputs (m, k) of the network at time t, or (n_times, m, k) for an array of times."""
-        if t is None:
-            coefficients = self.dual_coef_
-        else:
-            times = [check_time(time) for time in np.ravel(t)]
-            coefficients = np.stack(self._coefficients_at(times))
-            coefficients = coefficients[0] if np.ndim(t) == 0 else coefficients
-        found: np.ndarray = self.kernel_(rows, self.X_fit_) @ coefficients
-        return found
+    # Predictions
 
-    def _coefficients_at(self, times: list[float]) -> list[np.ndarray]:
-        modes, targets = self._modes(), self.targets_
-        learned = [self._learned(t, self.weight_, targets) for t in times]
-        return [modes.coefficients(targets, fraction, self.ridge_) for fraction in learned]
+    def _outputs(self, rows: np.ndarray, theta_cross: np.ndarray, t: Any) -> np.ndarray:
+        """Outputs (m, k) of the network at time t, or (n_times, m, k) for an array of times."""
+        found: np.ndarray = theta_cross @ self._coefficients(t)
+        if self._seed < 0:
+            return found
+        kernel = self.kernel_.of_network("ntk")
+        return found + kernel.initial_outputs(rows, found.shape[-1], self._seed)
+
+    def _coefficients(self, t: Any) -> np.ndarray:
+        if t is None:
+            return self.dual_coef_
+        found = self._path().coefficients(self._times(t))
+        return found[0] if np.ndim(t) == 0 else found
+
+    def _smoother(self, theta_cross: np.ndarray, t: Any) -> np.ndarray:
+        """A (m, n) with f(x) = f_0(x) + A (y - f_0(X)), at one time."""
+        if t is None and self.L_.size:
+            A: np.ndarray = Factorization(self.L_, 0.0).solve(theta_cross.T).T
+            return A
+        path = self._path()
+        learned = path.schedule.learned(self.t_ if t is None else self._times(t)[0])
+        return path.modes.smoother(theta_cross, learned, self.ridge_)
+
+    def _times(self, t: Any) -> list[float]:
+        """One time or several, checked."""
+        return [check_time(time, self._steps[0]) for time in np.ravel(t)]
+
+    def _path(self) -> TrainingPath:
+        """What serves all times."""
+        schedule = Schedule(*self._steps)
+        loss = find_loss(self.loss, self._losses, schedule.learning_rate, self.t_)
+        modes, initial = self._modes(), self.initial_
+        return TrainingPath(modes, schedule, self.ridge_, self.targets_, initial, loss)
 
     def _modes(self) -> TrainingModes:
-        """The eigenmodes of training; decomposed anew where `fit` did not need them."""
-        if not self.eigenvalues_.size:
-            return training_modes(self.kernel_(self.X_fit_), self.weight_)
-        system = Eigensystem(self.eigenvalues_, self.eigenvectors_)
-        return TrainingModes(system, np.sqrt(self.weight_))
+        """The eigenmodes of training; decomposed once where `fit` did not need them."""
+        if self.eigenvalues_.size:
+            system = Eigensystem(self.eigenvalues_, self.eigenvectors_)
+            return TrainingModes(system, np.sqrt(self.weight_))
+        coefficients, modes = _MODES.get(self, (None, None))
+        if modes is None or coefficients is not self.dual_coef_:
+            modes = training_modes(self._training_kernel(), self.weight_)
+            _MODES[self] = (self.dual_coef_, modes)
+        return modes
+
+    def _training_kernel(self) -> np.ndarray:
+        if not self.L_.size:
+            return np.asarray(self.kernel_(self.X_fit_), dtype=np.float64)
+        K: np.ndarray = self.L_ @ self.L_.T
+        K[np.diag_indices_from(K)] -= self.ridge_ / self.weight_ + self.jitter_
+        return K
+
+    # What else is known of the training
+
+    def max_learning_rate(self) -> float:
+        """The learning rate from which on gradient descent diverges.
+
+        2 (1 + momentum) / v with v the largest eigenvalue of the training kernel with its ridge, in
+        units of the `loss_scale`.
+        """
+        check_is_fitted(self)
+        path = self._path()
+        momentum = path.schedule.momentum
+        rate = max_learning_rate(path.modes, momentum=momentum, ridge=self.ridge_)
+        return path.schedule.scale * rate
+
+    def loss_curve(self, t: Any) -> np.ndarray:
+        """Training loss of the network at times t, without solving again.
+
+        Parameters
+        ----------
+        t : array-like, (n_times,)
+
+        Returns
+        -------
+        ndarray, (n_times,)
+            1/2 sum_i w_i (f(x_i) - y_i)^2 over (merged) training rows and outputs, divided by their
+            number for ``loss_scale="mean"``; for normalized targets where they are.
+        """
+        check_is_fitted(self)
+        path = self._path()
+        if path.gradient is not None:
+            raise ValueError("loss_curve is of squared loss")
+        return path.squared_losses(self._times(t)) / path.schedule.scale
 
 
-def check_time(t: Any) -> float:
-    """`t` as a float in [0, inf]."""
-    try:
-        time = float(t)
-    except (TypeError, ValueError):
-        raise TypeError(f"t must be a number in [0, inf], got {t!r}") from None
-    if isinstance(t, (bool, str)) or not time >= 0:
-        raise ValueError(f"t must be a number in [0, inf], got {t!r}")
-    return time
+def _factored(solution: RidgeSolution, keep: bool) -> dict[str, Any]:
+    factor = solution.factorization
+    found = {"dual_coef_": solution.coefficients, "jitter_": factor.jitter}
+    return found | ({"L_": factor.lower} if keep else {})
 
 
-def check_loss_scale(loss_scale: Any) -> None:
-    """Refuse anything but "sum" and "mean"."""
-    if loss_scale not in ("sum", "mean"):
-        raise ValueError(f"loss_scale must be 'sum' or 'mean', got {loss_scale!r}")
+def _decomposed(path: TrainingPath, t: float) -> dict[str, Any]:
+    system = path.modes.system
+    found = {"eigenvalues_": system.values, "eigenvectors_": system.vectors}
+    return found | {"dual_coef_": path.coefficients([t])[0]}
+
+
+def _merged(
+    groups: Groups, targets: np.ndarray, weight: np.ndarray, warn: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Targets and weights of merged rows."""
+    if groups.trivial:
+        return targets, weight
+    means = groups.mean(targets, weight)
+    if warn and not np.allclose(means[groups.of_row], targets):
+        warnings.warn(
+            "equal rows of X have different targets, which no network can fit; their weighted "
+            "means are fitted",
+            UserWarning,
+            stacklevel=4,
+        )
+    return means, groups.total(weight)

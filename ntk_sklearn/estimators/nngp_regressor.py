@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
+from .._validation import all_or_nothing
 from ..inference import (
-    Posterior,
-    TargetScale,
+    Groups,
+    MergedTargets,
     condition,
     mean_diagonal,
     posterior_covariance,
@@ -18,16 +21,22 @@ from ..inference import (
     target_scale,
 )
 from ..kernels import NNGP
+from ..kernels._network import as_network, finite_width
+from ..kernels.precomputed import is_precomputed
 from ..solvers import Factorization
-from ._base import KernelEstimator, check_nonnegative, check_weights
+from ._base import check_weights
 from ._docs import estimator_docs
-
-# Noise of "auto", in units of the weighted mean diagonal of the kernel (for normalized targets).
-AUTO_NOISE = 1e-4
+from ._evidence import OptimalScales, optimal_scales
+from ._leave_one_out import LeaveOneOutPrediction, left_out
+from ._noise import check_noise, in_units_of_y, is_auto, merge_outputs, normalized_noise
+from ._progress import reports_progress
+from ._regression import NetworkRegressor
+from ._rows import TrainingRows, training_rows
+from ._search_space import search_space
 
 
 @estimator_docs
-class NNGPRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
+class NNGPRegressor(NetworkRegressor):
     r"""Posterior of a Bayesian network of infinite width: prediction with error bars.
 
     A network with random weights is, at infinite width, a Gaussian process with covariance K
@@ -36,7 +45,14 @@ class NNGPRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
     .. math:: \mu(x) = K(x, X)(K(X, X) + s)^{-1} y, \qquad
               \sigma^2(x) = K(x, x) - K(x, X)(K(X, X) + s)^{-1} K(X, x),
 
-    which is also what training only the readout gives, averaged over initializations.
+    which is also what training only the readout gives, averaged over initializations. Scales can
+    be chosen by maximizing the marginal likelihood, the *evidence* of the data,
+
+    .. math:: \log p(y) = -\tfrac12 y^T (K + s)^{-1} y - \tfrac12 \log |K + s|
+              - \tfrac n2 \log 2 \pi
+
+    (Rasmussen and Williams 2006, algorithm 2.1 and eqs. 5.8 and 5.9). Equal rows are merged, which
+    changes no result.
 
     Parameters
     ----------
@@ -45,25 +61,55 @@ class NNGPRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         Variance of the noise of y, in units of y squared; one for all rows or one per row. "auto"
         is 1e-4 of the mean diagonal of the kernel, for normalized targets: nearly noise-free. This
         is not the relative `alpha` of the NTK estimators.
+    optimizer : {"lbfgs", None}, default=None
+        "lbfgs" maximizes the evidence over the logarithms of the network's scales (those of
+        ``NNGP(network).theta``), a common factor of the noise (unless that is 0 or per row), a
+        factor `output_scale_` of K and, with `ard`, factors `input_scale_` of the features, in
+        float64. Of a network of finite width only noise and output scale are free. The values
+        given are candidates, too; with ``noise="auto"`` the search starts from a tenth of the
+        variance of y. Constant targets say nothing and leave all as it is.
+    n_restarts : int, default=0
+        Further starts of the optimizer, drawn log-uniformly within the bounds.
+    ard : bool, default=False
+        Give every feature a factor of its own (automatic relevance determination), where there is
+        an `optimizer`.
+    scale_bounds : None, "fixed" or mapping, default=None
+        Bounds by name, each (low, high) or "fixed": of the network's scales (by default those of
+        `ntk_sklearn.kernels.NNGP`, where the readout's are fixed), of "noise" and "output_scale",
+        for normalized targets (by default 1e-8 to 100 and 1e-5 to 1e5, for targets of variance 1),
+        and of "input_scale" (1e-3 to 1e3). "fixed" fixes all.
     normalize_y : bool, default=True
         Centre and scale y by its weighted mean and standard deviation: the prior is for normalized
         targets.
     {evaluation}
+    random_state : int, RandomState or None, default=None
+        Of the restarts, and of `sample_y`.
+    verbose : int, default=0
+        1 reports the phases of `fit`, 2 also the progress of the kernel and of the optimizer.
 
     Attributes
     ----------
-    dual_coef_ : ndarray, (n, n_targets)
-        (K + s)^-1 of the normalized targets.
-    L_ : ndarray, (n_targets or 1, n, n)
+    dual_coef_ : ndarray, (n_distinct, n_targets)
+        (K + s)^-1 of the normalized targets, for the distinct rows `X_fit_`.
+    L_ : ndarray, (n_targets or 1, n_distinct, n_distinct)
         Cholesky factors of K + s; one if all outputs share the normalized noise.
     noise_ : ndarray, (n_targets,) or (n, n_targets)
-        Variance of the noise in units of y squared.
+        Variance of the noise in units of y squared, for rows of weight 1.
+    output_scale_ : float
+        What the kernel is multiplied by; 1 without an optimizer.
+    input_scale_ : ndarray, (n_features_in_,)
+        What the features are multiplied by; 1 without `ard`.
+    n_iter_ : int
+        Iterations of the optimizer's best run; 0 if the given values were kept.
     jitter_ : float
         The largest amount that had to be added to a diagonal besides, usually 0.
     log_marginal_likelihood_value_ : float
         Log density of y under the prior, summed over the outputs, in the units of y; the mean and
         scale used by `normalize_y` are held fixed.
     y_mean_, y_std_ : ndarray, (n_targets,)
+    targets_, weight_, group_ : ndarray, (n, n_targets), (n,) and (n,)
+        Normalized targets and weights of the rows of positive weight, and the row of `X_fit_` that
+        each is equal to.
     {fitted}
 
     See Also
@@ -79,6 +125,8 @@ class NNGPRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
     >>> mean, std = gp.predict([[0.0], [9.0]], return_std=True)
     >>> bool(std[0] < std[1])
     True
+    >>> y = np.sin(X[:, 0]) + 0.1 * np.random.default_rng(0).normal(size=20)
+    >>> NNGPRegressor(optimizer="lbfgs").fit(X, y).leave_one_out().std.max().round(1)
     """
 
     _kernel_type = NNGP
@@ -89,21 +137,35 @@ class NNGPRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         *,
         image_shape: tuple[int, ...] | None = None,
         noise: Any = "auto",
+        optimizer: str | None = None,
+        n_restarts: int = 0,
+        ard: bool = False,
+        scale_bounds: Mapping[str, Any] | str | None = None,
         normalize_y: bool = True,
         backend: str = "auto",
         device: str = "auto",
         dtype: str = "float64",
         memory_budget: int | str | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.network = network
         self.image_shape = image_shape
         self.noise = noise
+        self.optimizer = optimizer
+        self.n_restarts = n_restarts
+        self.ard = ard
+        self.scale_bounds = scale_bounds
         self.normalize_y = normalize_y
         self.backend = backend
         self.device = device
         self.dtype = dtype
         self.memory_budget = memory_budget
+        self.random_state = random_state
+        self.verbose = verbose
 
+    @reports_progress(3)
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NNGPRegressor:
         """Condition the prior on data.
 
@@ -113,68 +175,82 @@ class NNGPRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
         y : array-like, (n,) or (n, n_targets)
         sample_weight : array-like, (n,), default=None
             Divides the noise of a row: an integer weight counts like a repetition of the row, 0
-            like its absence.
+            like its absence. (The evidence of a weighted row is that of one observation.)
 
         Returns
         -------
         NNGPRegressor
             Itself.
         """
+        self._check_optimizer()
         rows, y, kernel = self._fit_rows(X, y, multi_output=True, y_numeric=True)
         weight = check_weights(sample_weight, rows)
-        noise = self._checked_noise(len(rows))
+        noise = check_noise(self.noise, len(rows))
         used = weight > 0
-        rows, weight = rows[used], weight[used]
-        targets = np.asarray(y, dtype=np.float64)[used].reshape(len(rows), -1)
-        scale = target_scale(targets, weight, self.normalize_y)
-        K = kernel(rows)
-        noise = self._noise_of_outputs(noise, used, K, weight, scale)
-        posteriors = _condition_outputs(K, scale.normalized(targets), noise / scale.std**2, weight)
-        self._store(posteriors, targets.shape, scale)
-        self.kernel_, self.X_fit_ = kernel, rows
-        self.noise_ = np.array(noise[0] if (noise == noise[:1]).all() else noise)
-        self._one_target = y.ndim == 1
+        data, groups = training_rows(kernel, rows, used).merged()
+        weight, noise = weight[used], None if noise is None else noise[used]
+        values = np.asarray(y, dtype=np.float64)[used].reshape(len(weight), -1)
+        scale = target_scale(values, weight, self.normalize_y)
+        targets = scale.normalized(values)
+        K = self._gram(data, "nngp")[0]
+        noise = normalized_noise(noise, len(weight), mean_diagonal(K, groups.total(weight)), scale)
+        parts = merge_outputs(targets, noise, weight, groups)
+        best = OptimalScales(input_scale=np.ones(rows.shape[1]))
+        if self.optimizer is not None and targets.any():
+            best = self._optimum(data, parts, targets, noise, weight)
+            data = _rescaled(data, best)
+            K = self._gram(data, "nngp")[0]
+        fitted = _posterior(best.output_scale * K, [part.times(best.noise) for part in parts])
+        fitted["log_marginal_likelihood_value_"] -= len(weight) * float(np.log(scale.std).sum())
+        noise = in_units_of_y(best.noise * noise, scale)
+        noise = np.array(noise[0] if (noise == noise[:1]).all() else noise)
+        fitted |= {"noise_": noise, "y_mean_": scale.mean, "y_std_": scale.std}
+        fitted |= {"targets_": targets, "weight_": weight, "group_": groups.of_row}
+        fitted |= {"output_scale_": best.output_scale, "input_scale_": best.input_scale}
+        fitted |= {"n_iter_": best.n_iter, "kernel_": kernel, "X_fit_": data.reference}
+        self.__dict__.update(fitted, _one_target=y.ndim == 1)
         return self
 
-    def _checked_noise(self, n: int) -> np.ndarray | None:
-        """Noise per row in the units of y, or None for "auto"."""
-        if isinstance(self.noise, str) and self.noise == "auto":
-            return None
-        if np.ndim(self.noise) == 0:
-            return np.full(n, check_nonnegative(self.noise, "noise"))
-        noise = np.asarray(self.noise, dtype=np.float64)
-        if noise.shape != (n,) or not (np.isfinite(noise).all() and (noise >= 0).all()):
+    def _check_optimizer(self) -> None:
+        if self.optimizer not in (None, "lbfgs"):
+            raise ValueError(f"optimizer must be 'lbfgs' or None, got {self.optimizer!r}")
+        if self.optimizer is None:
+            return
+        if is_precomputed(self.network):
             raise ValueError(
-                f"noise must be 'auto', a number >= 0 or {n} of them, one per row, got an array of "
-                f"shape {noise.shape}"
+                "optimizer='lbfgs' varies the scales of a network: network='precomputed' has none"
             )
-        return noise
+        if isinstance(self.n_restarts, bool) or not isinstance(self.n_restarts, Integral):
+            raise TypeError(f"n_restarts must be an integer >= 0, got {self.n_restarts!r}")
+        if self.n_restarts < 0:
+            raise ValueError(f"n_restarts must be >= 0, got {self.n_restarts!r}")
+        if self.ard and finite_width(as_network(self.network)) is not None:
+            raise ValueError("ard=True needs a network of infinite width")
 
-    def _noise_of_outputs(
+    def _optimum(
         self,
-        noise: np.ndarray | None,
-        used: np.ndarray,
-        K: np.ndarray,
+        data: TrainingRows,
+        parts: list[MergedTargets],
+        targets: np.ndarray,
+        noise: np.ndarray,
         weight: np.ndarray,
-        scale: TargetScale,
-    ) -> np.ndarray:
-        """Noise (n, n_targets) in the units of y."""
-        if noise is None:
-            level = AUTO_NOISE * mean_diagonal(K, weight)
-            return np.broadcast_to(level * scale.std**2, (len(K), len(scale.std)))
-        return np.broadcast_to(noise[used, np.newaxis], (len(K), len(scale.std)))
-
-    def _store(
-        self, posteriors: list[Posterior], shape: tuple[int, ...], scale: TargetScale
-    ) -> None:
-        self.L_ = np.stack([p.factorization.lower for p in posteriors])
-        self.jitter_ = max(p.factorization.jitter for p in posteriors)
-        self.dual_coef_ = np.concatenate([p.coefficients for p in posteriors], axis=1)
-        log_evidence = np.concatenate([p.log_evidence for p in posteriors])
-        self.log_marginal_likelihood_value_ = float(
-            np.sum(log_evidence - shape[0] * np.log(scale.std))
+    ) -> OptimalScales:
+        """The scales of the largest evidence."""
+        assert isinstance(data.kernel, NNGP)
+        varied = np.ndim(self.noise) == 0 and noise.all()
+        space = search_space(
+            data.kernel,
+            self.scale_bounds,
+            noise=float(np.exp(np.log(noise[0]).mean())) if varied else None,
+            n_inputs=data.rows.shape[1] if self.ard else 0,
+            mean_square=float(np.average(np.mean(targets**2, axis=1), weights=weight)),
+            auto=is_auto(self.noise),
         )
-        self.y_mean_, self.y_std_ = scale.mean, scale.std
+        random = check_random_state(self.random_state)
+        with self._progress("evidence", "evaluation") as report:
+            return optimal_scales(
+                data.kernel, data.rows, parts, space, self.n_restarts, random, report
+            )
 
     def predict(
         self,
@@ -200,20 +276,36 @@ class NNGPRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
             Only with `return_std`.
         cov : ndarray, (m, m) or (m, m, n_targets)
             Only with `return_cov`.
+
+        Raises
+        ------
+        ValueError
+            For error bars with ``network="precomputed"``, which does not give k(x, x) of new rows.
         """
         if return_std and return_cov:
             raise ValueError("at most one of return_std and return_cov can be asked for")
         rows = self._new_rows(X)
         noise = self._new_noise() if include_noise else np.zeros(len(self.y_std_))
-        K_cross = self.kernel_(rows, self.X_fit_)
+        rows, reference = self._scaled(rows), self._scaled(self.X_fit_)
+        K_cross = self._covariance("matrix", rows, reference)
         mean = self._one(K_cross @ self.dual_coef_ * self.y_std_ + self.y_mean_)
+        if not (return_std or return_cov):
+            return mean
+        prior = self._covariance("diagonal", rows)  # which a precomputed kernel refuses
         if return_std:
-            variance = self._per_output(posterior_variance, K_cross, self.kernel_.diag(rows))
-            return mean, self._one(np.sqrt(variance + noise))
-        if return_cov:
-            cov = self._per_output(posterior_covariance, K_cross, self.kernel_(rows))
-            return mean, self._one(cov + np.eye(len(rows))[..., np.newaxis] * noise)
-        return mean
+            std = np.sqrt(self._per_output(posterior_variance, K_cross, prior)) * self.y_std_
+            return mean, self._one(np.hypot(std, np.sqrt(noise)))
+        cov = self._per_output(posterior_covariance, K_cross, self._covariance("matrix", rows))
+        return mean, self._one(cov * self.y_std_**2 + np.eye(len(rows))[..., np.newaxis] * noise)
+
+    def _scaled(self, rows: np.ndarray) -> np.ndarray:
+        """Rows with scaled features; the column numbers of a precomputed kernel stay."""
+        return rows if rows.ndim == 1 else rows * self.input_scale_
+
+    def _covariance(self, kind: str, *rows: np.ndarray) -> np.ndarray:
+        """A matrix or diagonal of the scaled kernel."""
+        found = getattr(self.kernel_.of_network("nngp"), kind)(*rows)[0]
+        return self.output_scale_ * np.asarray(found, dtype=np.float64)
 
     def _new_noise(self) -> np.ndarray:
         if self.noise_.ndim > 1:
@@ -224,19 +316,60 @@ class NNGPRegressor(MultiOutputMixin, RegressorMixin, KernelEstimator):
     def _per_output(
         self, moment: Callable[..., np.ndarray], K_cross: np.ndarray, prior: np.ndarray
     ) -> np.ndarray:
-        """A second moment for every factor, along a last axis of outputs, in units of y squared."""
+        """A second moment for every factor and normalized targets; the last axis is of outputs."""
         found = [moment(Factorization(lower, 0.0), K_cross, prior) for lower in self.L_]
-        return np.stack(found, axis=-1) * self.y_std_**2
+        return np.stack(found, axis=-1)
 
-    def _one(self, values: np.ndarray) -> np.ndarray:
-        return values[..., 0] if self._one_target else values
+    def leave_one_out(self) -> LeaveOneOutPrediction:
+        r"""What all other rows say of each training row, in closed form.
+
+        With A = K + s and :math:`\alpha = A^{-1} y` the residual is
+        :math:`\alpha_i / [A^{-1}]_{ii}` and the variance :math:`1 / [A^{-1}]_{ii}` (Rasmussen and
+        Williams 2006, eqs. 5.10 to 5.12); of equal rows one is left out at a time. No kernel is
+        evaluated.
+
+        The scales, and the mean and standard deviation of ``normalize_y=True``, are held fixed:
+        they were found with the row that is left out.
+
+        Returns
+        -------
+        LeaveOneOutPrediction
+            `mean`, `std` (of the observation, its noise included) and `log_density`, each (n,) or
+            (n, n_targets), for the rows of positive weight in their order.
+
+        Raises
+        ------
+        ValueError
+            If rows that equal others have no noise.
+        """
+        check_is_fitted(self)
+        groups = Groups(np.unique(self.group_, return_index=True)[1], self.group_)
+        noise = np.broadcast_to(self.noise_ / self.y_std_ / self.y_std_, self.targets_.shape)
+        noise = noise / self.weight_[:, np.newaxis]
+        mean, std, log_density = left_out(
+            self.targets_, noise, groups, self.dual_coef_, [Factorization(L, 0.0) for L in self.L_]
+        )
+        units = (mean * self.y_std_ + self.y_mean_, std * self.y_std_)
+        return LeaveOneOutPrediction(*map(self._one, (*units, log_density - np.log(self.y_std_))))
 
 
-def _condition_outputs(
-    K: np.ndarray, y: np.ndarray, noise: np.ndarray, weight: np.ndarray
-) -> list[Posterior]:
-    """One posterior for all outputs where they share the noise, else one per output."""
-    noise = noise / weight[:, np.newaxis]
-    if (noise == noise[:, :1]).all():
-        return [condition(K, y, noise[:, 0])]
-    return [condition(K, y[:, k : k + 1], noise[:, k]) for k in range(y.shape[1])]
+def _rescaled(data: TrainingRows, best: OptimalScales) -> TrainingRows:
+    """The rows with scaled features, and their kernel with other scales of the network."""
+    assert isinstance(data.kernel, NNGP)
+    data.kernel.network = best.network
+    return TrainingRows(data.kernel, data.rows * best.input_scale, data.reference)
+
+
+def _posterior(K: np.ndarray, parts: list[MergedTargets]) -> dict[str, Any]:
+    """Fitted attributes of the posterior for normalized targets."""
+    found = [condition(K, part.mean, part.noise) for part in parts]
+    log_evidence = [
+        float((posterior.log_evidence + part.log_within()).sum())
+        for posterior, part in zip(found, parts, strict=True)
+    ]
+    return {
+        "L_": np.stack([p.factorization.lower for p in found]),
+        "jitter_": max(p.factorization.jitter for p in found),
+        "dual_coef_": np.concatenate([p.coefficients for p in found], axis=1),
+        "log_marginal_likelihood_value_": sum(log_evidence),
+    }

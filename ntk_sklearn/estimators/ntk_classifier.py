@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 
-from ..inference import centred_one_hot
+from .._validation import all_or_nothing
+from ..inference import LossGradient, centred_one_hot, cross_entropy
 from ._base import check_weights, encode_labels
 from ._docs import estimator_docs
+from ._progress import reports_progress
+from ._rows import training_rows
 from ._trained import TrainedNetwork
 
 
@@ -27,10 +30,18 @@ class NTKClassifier(ClassifierMixin, TrainedNetwork):
     {network}
     {alpha}
     {time}
+    {steps}
+    loss : {"squared", "cross_entropy"} or callable, default="squared"
+        "cross_entropy" is logistic for two classes and of the softmax for more, on labels 0 and 1;
+        it is trained for a finite `t`, by an ODE solver, and outputs are logits. A function
+        (outputs, targets) -> gradient of the summed loss sees the targets of squared loss.
+    {initial}
     class_weight : dict, "balanced" or None, default=None
         Multiplies the sample weights, as in scikit-learn. Weights do not matter where all labels
         are interpolated: with ``alpha=0`` at ``t=inf``.
     {evaluation}
+    {random}
+    {verbose}
 
     Attributes
     ----------
@@ -58,6 +69,8 @@ class NTKClassifier(ClassifierMixin, TrainedNetwork):
     array([0, 0])
     """
 
+    _losses: ClassVar[dict[str, LossGradient]] = {"cross_entropy": cross_entropy}
+
     def __init__(
         self,
         network: Any = None,
@@ -65,24 +78,38 @@ class NTKClassifier(ClassifierMixin, TrainedNetwork):
         image_shape: tuple[int, ...] | None = None,
         alpha: float = 1e-4,
         t: float = math.inf,
+        learning_rate: float | None = None,
+        momentum: float = 0.0,
+        loss: Any = "squared",
         loss_scale: str = "sum",
+        initial: str = "zero",
         class_weight: Any = None,
         backend: str = "auto",
         device: str = "auto",
         dtype: str = "float64",
         memory_budget: int | str | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.network = network
         self.image_shape = image_shape
         self.alpha = alpha
         self.t = t
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.loss = loss
         self.loss_scale = loss_scale
+        self.initial = initial
         self.class_weight = class_weight
         self.backend = backend
         self.device = device
         self.dtype = dtype
         self.memory_budget = memory_budget
+        self.random_state = random_state
+        self.verbose = verbose
 
+    @reports_progress(2)
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NTKClassifier:
         """Train the infinitely wide network.
 
@@ -101,11 +128,17 @@ class NTKClassifier(ClassifierMixin, TrainedNetwork):
         """
         rows, y, kernel = self._fit_rows(X, y)
         weight = check_weights(sample_weight, rows)
-        rows = rows[weight > 0]
+        data = training_rows(kernel, rows, weight > 0)
         classes, codes, weight = encode_labels(y, weight, self.class_weight)
-        targets = centred_one_hot(codes, len(classes))
-        self._set(self._train(kernel, rows, targets, weight) | {"classes_": classes})
+        targets = self._targets(codes, len(classes))
+        self._set(self._train(data, targets, weight) | {"classes_": classes})
         return self
+
+    def _targets(self, codes: np.ndarray, n_classes: int) -> np.ndarray:
+        if self.loss != "cross_entropy":
+            return centred_one_hot(codes, n_classes)
+        one_hot = np.eye(n_classes)[codes]
+        return one_hot[:, 1:] if n_classes == 2 else one_hot
 
     def decision_function(self, X: Any, t: Any = None) -> np.ndarray:
         """Outputs of the trained network.
@@ -121,7 +154,8 @@ class NTKClassifier(ClassifierMixin, TrainedNetwork):
         ndarray, (m,) for two classes, else (m, n_classes)
             With a leading axis for an array of times.
         """
-        found = self._outputs(self._new_rows(X), t)
+        rows = self._new_rows(X)
+        found = self._outputs(rows, self.kernel_.of_network("ntk").matrix(rows, self.X_fit_)[0], t)
         return found[..., 0] if len(self.classes_) == 2 else found
 
     def predict(self, X: Any, t: Any = None) -> np.ndarray:

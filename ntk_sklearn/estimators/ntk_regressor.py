@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import MultiOutputMixin, RegressorMixin
 
-from ..inference import target_scale
+from .._validation import all_or_nothing
+from ..inference import (
+    LossGradient,
+    huber,
+    initialization_covariance,
+    initialization_variance,
+    target_scale,
+)
 from ._base import check_weights
 from ._docs import estimator_docs
+from ._progress import reports_progress
+from ._regression import NetworkRegressor
+from ._rows import training_rows
 from ._trained import TrainedNetwork
 
 
 @estimator_docs
-class NTKRegressor(MultiOutputMixin, RegressorMixin, TrainedNetwork):
+class NTKRegressor(NetworkRegressor, TrainedNetwork):
     r"""The mean prediction of an infinitely wide network, trained to convergence or for a time.
 
     Gradient descent on squared loss moves an infinitely wide network as a linear model in its
@@ -31,14 +40,27 @@ class NTKRegressor(MultiOutputMixin, RegressorMixin, TrainedNetwork):
     {network}
     {alpha}
     {time}
+    {steps}
+    loss : {"squared", "huber"} or callable, default="squared"
+        Losses other than the squared one are trained for a finite `t`, by an ODE solver: "huber"
+        (linear beyond one standard deviation of y), or a function (outputs, targets) -> gradient
+        of the summed loss, both arrays (n, n_targets) of normalized targets.
+    uncertainty : {"ensemble", "ntkgp", None}, default="ensemble"
+        What `return_std`, `return_cov` and `sample_y` mean. "ensemble": the spread of trained
+        networks over their random initializations (Lee et al. 2019, eq. 16). "ntkgp": the posterior
+        with the tangent kernel as prior covariance and the ridge as noise, which a Bayesian deep
+        ensemble samples (He et al. 2020); only at ``t=inf``. None keeps nothing for them.
+    {initial}
     normalize_y : bool, default=True
         Centre and scale y by its weighted mean and standard deviation before training.
     {evaluation}
+    {random}
+    {verbose}
 
     Attributes
     ----------
     dual_coef_ : ndarray, (n, n_targets)
-        Coefficients of the rows of `X_fit_`, in the units of y.
+        Coefficients of the rows of `X_fit_`, for normalized targets.
     ridge_ : float
         The ridge in the units of the kernel.
     jitter_ : float
@@ -46,6 +68,10 @@ class NTKRegressor(MultiOutputMixin, RegressorMixin, TrainedNetwork):
     y_mean_ : ndarray, (n_targets,)
         The constant added to the predictions.
     {trained}
+    nngp_train_ : ndarray, (1, n, n)
+        Covariance of the initial outputs; empty unless ``uncertainty="ensemble"``.
+    y_std_ : ndarray, (n_targets,)
+        What predictions and their spread are multiplied by.
     {fitted}
 
     See Also
@@ -62,6 +88,8 @@ class NTKRegressor(MultiOutputMixin, RegressorMixin, TrainedNetwork):
     array([0.])
     """
 
+    _losses: ClassVar[dict[str, LossGradient]] = {"huber": huber()}
+
     def __init__(
         self,
         network: Any = None,
@@ -69,24 +97,40 @@ class NTKRegressor(MultiOutputMixin, RegressorMixin, TrainedNetwork):
         image_shape: tuple[int, ...] | None = None,
         alpha: float = 1e-4,
         t: float = math.inf,
+        learning_rate: float | None = None,
+        momentum: float = 0.0,
+        loss: Any = "squared",
         loss_scale: str = "sum",
+        uncertainty: str | None = "ensemble",
+        initial: str = "zero",
         normalize_y: bool = True,
         backend: str = "auto",
         device: str = "auto",
         dtype: str = "float64",
         memory_budget: int | str | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.network = network
         self.image_shape = image_shape
         self.alpha = alpha
         self.t = t
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.loss = loss
         self.loss_scale = loss_scale
+        self.uncertainty = uncertainty
+        self.initial = initial
         self.normalize_y = normalize_y
         self.backend = backend
         self.device = device
         self.dtype = dtype
         self.memory_budget = memory_budget
+        self.random_state = random_state
+        self.verbose = verbose
 
+    @reports_progress(2)
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NTKRegressor:
         """Train the infinitely wide network.
 
@@ -102,32 +146,119 @@ class NTKRegressor(MultiOutputMixin, RegressorMixin, TrainedNetwork):
         NTKRegressor
             Itself.
         """
+        check_uncertainty(self.uncertainty)
         rows, y, kernel = self._fit_rows(X, y, multi_output=True, y_numeric=True)
         weight = check_weights(sample_weight, rows)
         used = weight > 0
-        rows, weight = rows[used], weight[used]
-        targets = np.asarray(y, dtype=np.float64)[used].reshape(len(rows), -1)
+        data, weight = training_rows(kernel, rows, used), weight[used]
+        targets = np.asarray(y, dtype=np.float64)[used].reshape(len(weight), -1)
         scale = target_scale(targets, weight, self.normalize_y)
-        fitted = self._train(kernel, rows, scale.normalized(targets), weight)
-        for name in ("dual_coef_", "targets_"):
-            fitted[name] = fitted[name] * scale.std
-        self._set(fitted | {"y_mean_": scale.mean, "_one_target": y.ndim == 1})
+        spread = self.uncertainty == "ensemble" and not data.precomputed and self._has_spread
+        fitted = self._train(
+            data,
+            scale.normalized(targets),
+            weight,
+            ("ntk", "nngp") if spread else ("ntk",),
+            keep_factor=self.uncertainty is not None,
+        )
+        self._set(fitted | {"y_mean_": scale.mean, "y_std_": scale.std})
+        self._one_target = y.ndim == 1
         return self
 
-    def predict(self, X: Any, t: Any = None) -> np.ndarray:
-        """Outputs of the trained network.
+    @property
+    def _has_spread(self) -> bool:
+        """One network has none, and the spread after training on other losses has no formula."""
+        return self.initial == "zero" and self.loss == "squared"
+
+    def predict(
+        self,
+        X: Any,
+        t: Any = None,
+        return_std: bool = False,
+        return_cov: bool = False,
+        include_noise: bool = False,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Outputs of the trained network, with their spread.
 
         Parameters
         ----------
         X : array-like, (m, n_features) or images
         t : float or array-like, optional
             Training times instead of the constructor's. Unless `fit` was for a finite time or
-            without a ridge, the kernel of the training rows is decomposed anew at each call.
+            without a ridge, the first call decomposes the kernel of the training rows.
+        return_std, return_cov : bool, default=False
+            Standard deviation, or covariance, of the outputs: see `uncertainty`. At one time.
+        include_noise : bool, default=False
+            Add the variance of a new observation's noise, the ridge; for ``"ntkgp"``.
 
         Returns
         -------
-        ndarray, (m,) or (m, n_targets)
+        mean : ndarray, (m,) or (m, n_targets)
             With a leading axis for an array of times.
+        std : ndarray, (m,) or (m, n_targets)
+            Only with `return_std`.
+        cov : ndarray, (m, m) or (m, m, n_targets)
+            Only with `return_cov`.
         """
-        found = self._outputs(self._new_rows(X), t) + self.y_mean_
-        return found[..., 0] if self._one_target else found
+        if return_std and return_cov:
+            raise ValueError("at most one of return_std and return_cov can be asked for")
+        rows = self._new_rows(X)
+        spread = return_std or return_cov
+        blocks = self._cross(rows, spread, t, include_noise)
+        outputs = self._outputs(rows, blocks[0], t)
+        mean = self._one(outputs * self.y_std_ + self.y_mean_)
+        if not spread:
+            return mean
+        moment = self._moment(rows, blocks, t, return_cov)
+        if include_noise:
+            moment += self.ridge_ * (np.eye(len(rows)) if return_cov else 1.0)
+        moment = moment[..., np.newaxis]
+        return mean, self._one(
+            moment * self.y_std_**2 if return_cov else np.sqrt(moment) * self.y_std_
+        )
+
+    def _cross(self, rows: np.ndarray, spread: bool, t: Any, include_noise: bool) -> np.ndarray:
+        """Kernels (1 or 2, m, n) of new and training rows."""
+        if include_noise and not (spread and self.uncertainty == "ntkgp"):
+            raise ValueError(
+                "include_noise adds noise to return_std or return_cov of uncertainty='ntkgp'; the "
+                "spread over initializations has none"
+            )
+        if spread:
+            self._check_spread(t)
+        both = spread and self.uncertainty == "ensemble"
+        kernel = self.kernel_.of_network(*(("ntk", "nngp") if both else ("ntk",)))
+        return np.asarray(kernel.matrix(rows, self.X_fit_), dtype=np.float64)
+
+    def _check_spread(self, t: Any) -> None:
+        if self.uncertainty is None:
+            raise ValueError("error bars need uncertainty='ensemble' or 'ntkgp', it is None")
+        if not self._has_spread:
+            raise ValueError(
+                "error bars are those of networks trained on squared loss, over initializations: "
+                f"they need initial='zero' and loss='squared', got initial={self.initial!r}, "
+                f"loss={self.loss!r}"
+            )
+        if np.ndim(t):
+            raise ValueError("error bars are given at one time t, not at an array of them")
+        if self.uncertainty == "ntkgp" and not math.isinf(self.t_ if t is None else t):
+            raise ValueError("uncertainty='ntkgp' is a posterior: it needs t=inf")
+
+    def _moment(self, rows: np.ndarray, blocks: np.ndarray, t: Any, full: bool) -> np.ndarray:
+        """Variance (m,) or covariance (m, m) for normalized targets."""
+        ensemble = self.uncertainty == "ensemble"
+        kernel = self.kernel_.of_network("nngp" if ensemble else "ntk")
+        prior = np.asarray(kernel.matrix(rows) if full else kernel.diagonal(rows), np.float64)[0]
+        A = self._smoother(blocks[0], t)
+        if ensemble:
+            moment = initialization_covariance if full else initialization_variance
+            return moment(A, self.nngp_train_[0], blocks[1], prior)
+        if full:
+            return prior - A @ blocks[0].T
+        return np.maximum(prior - (A * blocks[0]).sum(axis=1), 0.0)
+
+
+def check_uncertainty(uncertainty: Any) -> None:
+    """Refuse an unknown kind of error bars."""
+    if uncertainty not in ("ensemble", "ntkgp", None):
+        raise ValueError(f"uncertainty must be 'ensemble', 'ntkgp' or None, got {uncertainty!r}")

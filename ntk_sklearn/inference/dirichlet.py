@@ -24,16 +24,31 @@ def dirichlet_labels(codes: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.
 
 
 def class_probabilities(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """E softmax(f) for independent f_c ~ N(mean_c, variance_c), (n, n_classes).
+    """E softmax(f) for f ~ N(mean, variance), (n, n_classes).
 
     By one fixed set of 256 scrambled Sobol normals for all rows: deterministic, and the
     probabilities of a row do not depend on the other rows.
+
+    Parameters
+    ----------
+    mean : ndarray, (n, n_classes)
+    variance : ndarray, (n, n_classes) or (n, n_classes, n_classes)
+        Variances of independent classes, or covariances.
     """
-    draws = _normals(mean.shape[1])
+    full = variance.ndim == 3
+    root = _symmetric_roots(variance) if full else np.sqrt(variance)
     total = np.zeros_like(mean)
-    for draw in draws:
-        total += softmax(mean + np.sqrt(variance) * draw, axis=1)
-    return total / len(draws)
+    for draw in _normals(mean.shape[1]):
+        total += softmax(mean + (root @ draw if full else root * draw), axis=1)
+    return total / _N_DRAWS
+
+
+def _symmetric_roots(covariance: np.ndarray) -> np.ndarray:
+    """The one root that is a continuous function of the covariance, also where it is singular."""
+    values, vectors = np.linalg.eigh(covariance)
+    scaled = vectors * np.sqrt(np.maximum(values, 0.0))[:, np.newaxis]
+    found: np.ndarray = scaled @ vectors.swapaxes(1, 2)
+    return found
 
 
 def _normals(n_classes: int) -> np.ndarray:

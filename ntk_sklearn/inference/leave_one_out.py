@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.lapack import dtrtri
 
+from ..solvers import Factorization
 from .merging import Groups
 
 
@@ -40,57 +42,45 @@ def leave_one_out(
     diag(R) and c = A^-1 ybar, leaving out row i leaves its group with the other rows. The residual
     is :math:`(y_i - f_g) / d_i` and the variance :math:`r_i / d_i` with
     :math:`d_i = 1 - (R_g / r_i)(1 - R_g [A^{-1}]_{gg})` and :math:`y_i - f_g = y_i - \bar y_g + R_g
-    c_g`, where nothing cancels.
+    c_g`, where nothing cancels. A row that equals no other has the residual c / [A^-1] and the
+    variance 1 / [A^-1] (Rasmussen and Williams 2006, eqs. 5.10 to 5.12), with or without noise.
 
     Parameters
     ----------
     y : ndarray, (n, k)
     noise : ndarray, (n,)
-        Positive; for a ridge, ridge / weight.
+        For a ridge, ridge / weight.
     groups : Groups
     coefficients : ndarray, (n_groups, k)
     inverse_diagonal : ndarray, (n_groups,)
-        Diagonal of A^-1.
+        Diagonal of A^-1; see `inverse_diagonal`.
 
     Raises
     ------
     ValueError
-        Without noise: the formula is 0 / 0.
+        If rows that equal others have no noise: the formula is 0 / 0.
     """
-    if not (noise > 0).all():
-        raise ValueError("leave-one-out in closed form needs a positive ridge or noise")
     g = groups.of_row
-    merged = 1.0 / groups.total(1.0 / noise)[g]
     alone = groups.total(np.ones(len(g)))[g] == 1
-    share = np.where(alone, 1.0, merged / noise)
-    kept = (1.0 - share) + share * merged * inverse_diagonal[g]
-    average = groups.mean(y, 1.0 / noise)[g]
+    if not (noise[~alone] > 0).all():
+        raise ValueError(
+            "leave-one-out in closed form needs a positive ridge or noise where rows are equal"
+        )
+    precision = np.divide(1.0, noise, out=np.ones(len(g)), where=noise > 0)
+    merged = 1.0 / groups.total(precision)[g]
+    own, share = inverse_diagonal[g], merged * precision
+    kept = (1.0 - share) + share * merged * own
+    average = groups.mean(y, precision)[g]
     residual = (y - average + merged[:, np.newaxis] * coefficients[g]) / kept[:, np.newaxis]
-    residual = np.where(
-        alone[:, np.newaxis], coefficients[g] / inverse_diagonal[g, np.newaxis], residual
-    )
-    variance = noise / kept
+    residual = np.where(alone[:, np.newaxis], coefficients[g] / own[:, np.newaxis], residual)
+    variance = np.where(alone, 1.0 / own, noise / kept)
     spread = variance[:, np.newaxis]
     log_density = -0.5 * (residual**2 / spread + np.log(2.0 * np.pi * spread))
     return LeaveOneOut(y - residual, variance, log_density)
 
 
-def merged_log_evidence(
-    y: np.ndarray, noise: np.ndarray, groups: Groups, log_evidence: np.ndarray
-) -> np.ndarray:
-    """The log evidence (k,) of all rows, from that of the merged ones.
-
-    Adds the density of the rows around their weighted group means:
-    -1/2 sum_i (y_i - ybar_g)^2 / r_i - 1/2 sum_g (n_g - 1) log 2 pi
-    - 1/2 (sum_i log r_i - sum_g log R_g).
-    """
-    if groups.trivial:
-        return log_evidence
-    g = groups.of_row
-    merged = 1.0 / groups.total(1.0 / noise)
-    deviation = y - groups.mean(y, 1.0 / noise)[g]
-    spread = (deviation**2 / noise[:, np.newaxis]).sum(axis=0)
-    n_removed = len(g) - len(groups.first)
-    constant = n_removed * np.log(2.0 * np.pi) + np.log(noise).sum() - np.log(merged).sum()
-    found: np.ndarray = log_evidence - 0.5 * (spread + constant)
+def inverse_diagonal(factorization: Factorization) -> np.ndarray:
+    """The diagonal (n,) of A^-1, whose entries are squared columns of L^-1."""
+    half, _ = dtrtri(factorization.lower, lower=1)
+    found: np.ndarray = np.einsum("ij,ij->j", half, half)
     return found

@@ -66,9 +66,17 @@ def condition(K: np.ndarray, y: np.ndarray, noise: np.ndarray) -> Posterior:
         Prior covariance of the training rows.
     y : ndarray, (n, k)
     noise : ndarray, (n,)
+
+    Notes
+    -----
+    Where the prior says that the targets are zero (rows of zeros in a network without biases, and
+    no noise) they are not believed: the prior stays, and their log probability is 0 or -inf.
     """
     A = np.array(K, dtype=np.float64)
     A[np.diag_indices_from(A)] += noise
+    if not np.diag(A).any():
+        impossible = np.where(y.any(axis=0), -np.inf, 0.0)
+        return Posterior(np.zeros(y.shape), Factorization(np.eye(len(A)), 0.0), impossible)
     factorization = factorize(A)
     coefficients = solve_checked(A, factorization, y)
     fit = (y * coefficients).sum(axis=0)

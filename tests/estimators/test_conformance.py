@@ -15,7 +15,7 @@ from ntk_sklearn.networks import Convolutional
 KINDS = [NTKRegressor, NTKClassifier, NNGPRegressor, NNGPClassifier]
 
 
-@parametrize_with_checks([kind() for kind in KINDS])
+@parametrize_with_checks([*(kind() for kind in KINDS), NNGPClassifier(method="laplace")])
 def test_dense(estimator, check):
     check(estimator)
 

@@ -6,9 +6,16 @@ import pytest
 import torch
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.likelihoods import DirichletClassificationLikelihood
+from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.gaussian_process.kernels import ConstantKernel
 
 from ntk_sklearn import NNGPClassifier
-from ntk_sklearn.inference import class_probabilities, dirichlet_labels
+from ntk_sklearn.inference import (
+    best_amplitude,
+    class_probabilities,
+    dirichlet_labels,
+    laplace_covariance,
+)
 from ntk_sklearn.kernels import NNGP
 from ntk_sklearn.networks import Convolutional, FullyConnected
 
@@ -20,6 +27,7 @@ THREE = np.digitize(SCORE, [-0.6, 0.6])
 CASES = {"dense": (FullyConnected(2), None), "images": (Convolutional(1), (1, 2, 2))}
 each = pytest.mark.parametrize("case", CASES)
 both = pytest.mark.parametrize("labels", [BINARY, THREE], ids=["binary", "three classes"])
+methods = pytest.mark.parametrize("method", ["dirichlet", "laplace"])
 
 
 def make(case, **options):
@@ -44,6 +52,34 @@ def test_probabilities_by_direct_algebra(case, labels):
     expected = class_probabilities(mean, variance)
     np.testing.assert_allclose(model.predict_proba(Z), expected, rtol=1e-8)
     np.testing.assert_array_equal(model.predict(Z), expected.argmax(axis=1))
+
+
+@each
+@both
+def test_laplace_is_the_inference_on_the_gram(case, labels):
+    network, image_shape = CASES[case]
+    k, n_classes = NNGP(network, image_shape=image_shape), labels.max() + 1
+    model = make(case, method="laplace").fit(X, labels)
+    scale, p, left_out = best_amplitude(k(X), labels, n_classes)
+    cross, diagonal = scale * k(Z, X), scale * k.diag(Z)
+    cov = laplace_covariance(p.curvature, p.lower, p.shared, cross, diagonal)
+    expected = class_probabilities(cross @ p.coefficients, cov)
+    np.testing.assert_allclose(model.predict_proba(Z), expected, rtol=1e-8)
+    np.testing.assert_array_equal(model.predict(Z), expected.argmax(axis=1))
+    np.testing.assert_allclose(model.latent_scale_, scale, rtol=1e-8)
+    np.testing.assert_allclose(model.log_marginal_likelihood_value_, p.log_evidence, rtol=1e-8)
+    np.testing.assert_allclose(model.left_out_log_probability_, left_out, rtol=1e-8)
+
+
+def test_laplace_of_two_classes_is_the_logistic_model_of_scikit_learn():
+    model = NNGPClassifier(FullyConnected(2), method="laplace").fit(X, BINARY)
+    # the difference of two latent functions has twice the covariance
+    kernel = ConstantKernel(2.0 * model.latent_scale_[0], "fixed") * NNGP(FullyConnected(2))
+    binary = GaussianProcessClassifier(kernel, optimizer=None).fit(X, BINARY)
+    expected = binary.log_marginal_likelihood_value_
+    np.testing.assert_allclose(model.log_marginal_likelihood_value_, expected, rtol=1e-9)
+    # 256 quasi-random draws here, five error functions there
+    np.testing.assert_allclose(model.predict_proba(Z), binary.predict_proba(Z), atol=5e-3)
 
 
 def test_latent_posterior_is_that_of_gpytorch():
@@ -78,26 +114,33 @@ def test_prior_has_the_moments_of_the_targets(labels):
 
 
 @both
-def test_scale_of_the_kernel_does_not_matter(labels):
-    expected = NNGPClassifier(FullyConnected(2)).fit(X, labels).predict_proba(Z)
-    scaled = NNGPClassifier(FullyConnected(2, readout_w_std=9.0)).fit(X, labels)
-    np.testing.assert_allclose(scaled.predict_proba(Z), expected, rtol=1e-9)
+@methods
+def test_scale_of_the_kernel_does_not_matter(labels, method):
+    fitted = [
+        NNGPClassifier(FullyConnected(2, readout_w_std=scale), method=method).fit(X, labels)
+        for scale in (1.0, 9.0)
+    ]
+    np.testing.assert_allclose(*(model.predict_proba(Z) for model in fitted), rtol=1e-9)
 
 
 @each
 @both
-def test_probabilities_are_a_fixed_function_of_each_row(case, labels):
-    model = make(case).fit(X, labels)
+@methods
+def test_probabilities_are_a_fixed_function_of_each_row(case, labels, method):
+    model = make(case, method=method).fit(X, labels)
     found = model.predict_proba(Z)
     assert found.shape == (7, labels.max() + 1)
     np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-14)
-    np.testing.assert_array_equal(found, make(case).fit(X, labels).predict_proba(Z))
+    again = make(case, method=method).fit(X, labels).predict_proba(Z)
+    np.testing.assert_array_equal(found, again)
     rows = np.vstack([model.predict_proba(row[np.newaxis]) for row in Z])
     np.testing.assert_allclose(rows, found, rtol=1e-11)
 
 
-def test_far_from_the_data_probabilities_are_less_certain():
-    model = NNGPClassifier(FullyConnected(3, activation="erf")).fit(X, BINARY)
+@methods
+def test_far_from_the_data_probabilities_are_less_certain(method):
+    network = FullyConnected(3, activation="erf")
+    model = NNGPClassifier(network, method=method).fit(X, BINARY)
     near = model.predict_proba(X).max(axis=1)
     far = model.predict_proba(np.array([[0.0, 0.0, 0.0, 50.0], [0.0, 0.0, 0.0, -50.0]])).max(axis=1)
     assert far.max() < near.mean()
@@ -105,11 +148,35 @@ def test_far_from_the_data_probabilities_are_less_certain():
 
 @each
 @both
-def test_integer_weights_are_repetitions_and_zero_is_absence(case, labels):
-    weight, model = np.arange(30) % 4, make(case)
+@methods
+def test_integer_weights_are_repetitions_and_zero_is_absence(case, labels, method):
+    weight, model = np.arange(30) % 4, make(case, method=method)
     weighted = model.fit(X, labels, weight).predict_proba(Z)
     model.fit(np.repeat(X, weight, axis=0), np.repeat(labels, weight))
     np.testing.assert_allclose(weighted, model.predict_proba(Z), rtol=1e-7)
+
+
+@methods
+def test_class_weights_are_sample_weights(method):
+    class_weight = {0: 0.5, 1: 1.0, 2: 3.0}
+    model = NNGPClassifier(FullyConnected(1), method=method, class_weight=class_weight)
+    found = model.fit(X, THREE).predict_proba(Z)
+    model.set_params(class_weight=None).fit(X, THREE, [class_weight[label] for label in THREE])
+    np.testing.assert_allclose(found, model.predict_proba(Z), rtol=1e-12)
+
+
+def test_refit_by_the_other_method_leaves_nothing_behind():
+    model = NNGPClassifier(FullyConnected(1), method="laplace").fit(X, THREE)
+    again = model.set_params(method="dirichlet").fit(X, THREE)
+    once = NNGPClassifier(FullyConnected(1)).fit(X, THREE)
+    assert set(vars(again)) == set(vars(once))
+    np.testing.assert_array_equal(again.predict_proba(Z), once.predict_proba(Z))
+
+
+@pytest.mark.parametrize("method", ["Laplace", None, 1])
+def test_methods_are_listed(method):
+    with pytest.raises(ValueError, match="one of dirichlet, laplace, got"):
+        NNGPClassifier(method=method).fit(X, BINARY)
 
 
 def test_there_is_no_decision_function():

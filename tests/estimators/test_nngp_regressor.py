@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 from sklearn.gaussian_process import GaussianProcessRegressor
 
 from ntk_sklearn import NNGPRegressor
@@ -162,6 +163,105 @@ def test_noise_per_row_follows_the_rows_of_positive_weight():
     found = NNGPRegressor(noise=noise).fit(X, y, weight)
     expected = NNGPRegressor(noise=noise[5:]).fit(X[5:], y[5:])
     np.testing.assert_allclose(found.predict(Z), expected.predict(Z), rtol=1e-12)
+
+
+# Equal rows
+
+EQUAL = X[np.arange(25) % 10]
+WEIGHT = np.linspace(0.5, 2.0, 25)
+
+
+@each
+@pytest.mark.parametrize("noise", [0.5, np.linspace(0.1, 30.0, 25)], ids=["one", "per row"])
+def test_equal_rows_are_merged_without_a_trace(case, noise):
+    found = make(case, noise=noise, normalize_y=False).fit(EQUAL, Y, WEIGHT)
+    assert found.L_.shape == (1, 10, 10)
+    network, image_shape = CASES[case]
+    kernel = NNGP(network, image_shape=image_shape)
+    A = kernel(EQUAL) + np.diag(noise / WEIGHT * np.ones(25))
+    cross = kernel(Z, EQUAL)
+    mean, cov = found.predict(Z, return_cov=True)
+    np.testing.assert_allclose(mean, cross @ np.linalg.solve(A, Y), rtol=1e-8)
+    expected = kernel(Z) - cross @ np.linalg.solve(A, cross.T)
+    np.testing.assert_allclose(cov[..., 1], expected, rtol=1e-7, atol=1e-10)
+    density = multivariate_normal(np.zeros(25), A).logpdf(Y.T).sum()
+    assert found.log_marginal_likelihood_value_ == pytest.approx(density, rel=1e-10)
+
+
+def test_equal_rows_without_noise_are_merged_by_weight():
+    consistent = np.sin(EQUAL[:, 0])
+    model = NNGPRegressor(FullyConnected(2), noise=0.0).fit(EQUAL, consistent)
+    np.testing.assert_allclose(model.predict(EQUAL), consistent, atol=1e-9)
+    assert model.jitter_ == 0.0
+    message = "equal rows of X have different targets"
+    with pytest.warns(UserWarning, match=message):
+        model.fit(EQUAL, y, WEIGHT)
+    means = [np.average(y[k::10], weights=WEIGHT[k::10]) for k in range(10)]
+    np.testing.assert_allclose(model.predict(X[:10]), means, rtol=1e-8)
+
+
+@pytest.mark.parametrize("noise", [0.0, "auto", 0.1])
+@pytest.mark.parametrize("rows", [np.zeros((25, 4)), np.ones((25, 4))], ids=["zeros", "ones"])
+@pytest.mark.parametrize("b_std", [0.0, 1.0])
+def test_one_and_the_same_row_gives_a_constant(noise, rows, b_std):
+    targets = np.full(25, 3.0) if noise == 0.0 else y
+    model = NNGPRegressor(FullyConnected(2, b_std=b_std), noise=noise).fit(rows, targets)
+    mean, std = model.predict(rows, return_std=True)
+    np.testing.assert_allclose(mean, np.mean(targets), rtol=1e-12)
+    assert np.isfinite(std).all()
+    assert np.isfinite(model.log_marginal_likelihood_value_)
+
+
+def test_zero_kernel_keeps_the_prior():
+    model = NNGPRegressor(FullyConnected(2, b_std=0.0), noise=0.0, normalize_y=False)
+    model.fit(np.zeros((1, 4)), [2.0])
+    mean, std = model.predict(Z, return_std=True)
+    np.testing.assert_array_equal(mean, 0.0)
+    np.testing.assert_allclose(std**2, model.kernel_.diag(Z))
+    assert model.log_marginal_likelihood_value_ == -np.inf
+
+
+# A kernel matrix of the caller's
+
+
+def test_precomputed_kernel_predicts_the_mean():
+    network = FullyConnected(2)
+    kernel = NNGP(network)
+    expected = NNGPRegressor(network, noise=0.5).fit(X, Y, WEIGHT)
+    found = NNGPRegressor("precomputed", noise=0.5).fit(kernel(X), Y, WEIGHT)
+    np.testing.assert_allclose(found.predict(kernel(Z, X)), expected.predict(Z), rtol=1e-9)
+    evidence = found.log_marginal_likelihood_value_
+    assert evidence == pytest.approx(expected.log_marginal_likelihood_value_, rel=1e-10)
+
+
+def test_precomputed_kernel_leaves_rows_of_no_weight_out():
+    kernel, weight = NNGP(FullyConnected(2)), np.arange(25) % 3
+    found = NNGPRegressor("precomputed").fit(kernel(X), y, weight).predict(kernel(Z, X))
+    expected = NNGPRegressor(FullyConnected(2)).fit(X, y, weight).predict(Z)
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("option", ["return_std", "return_cov"])
+def test_precomputed_kernel_has_no_error_bars(option):
+    K = NNGP()(X)
+    model = NNGPRegressor("precomputed").fit(K, y)
+    with pytest.raises(ValueError, match="precomputed"):
+        model.predict(K, **{option: True})
+
+
+# Draws
+
+
+@pytest.mark.parametrize("targets", [y, Y], ids=["one", "two"])
+def test_draws_have_the_moments_of_the_posterior(targets):
+    model = NNGPRegressor(FullyConnected(2), noise=0.5, random_state=0).fit(X, targets)
+    draws = model.sample_y(Z, 20_000)
+    mean, std = model.predict(Z, return_std=True)
+    assert draws.shape == (*mean.shape, 20_000)
+    assert np.abs(draws.mean(axis=-1) - mean).max() < 0.05 * std.max()
+    np.testing.assert_allclose(draws.std(axis=-1), std, rtol=0.03)
+    np.testing.assert_array_equal(model.sample_y(Z, 3), model.sample_y(Z, 3))
+    assert (model.sample_y(Z, 3) != model.sample_y(Z, 3, random_state=1)).any()
 
 
 # Refusals

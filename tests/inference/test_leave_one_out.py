@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ntk_sklearn.inference import condition
-from ntk_sklearn.inference.leave_one_out import leave_one_out, merged_log_evidence
+from ntk_sklearn.inference import condition, merged_log_evidence
+from ntk_sklearn.inference.leave_one_out import inverse_diagonal, leave_one_out
 from ntk_sklearn.inference.merging import equal_rows
 
 RNG = np.random.default_rng(0)
@@ -59,7 +59,27 @@ def test_groups_keep_the_order_of_first_appearance():
     assert not groups.trivial
 
 
-def test_no_noise_is_refused():
+def test_distinct_rows_need_no_noise():
+    K = kernel(POINTS, POINTS)
+    posterior = condition(K, Y[:6], np.zeros(6))
+    inverse = inverse_diagonal(posterior.factorization)
     groups = equal_rows(POINTS)
-    with pytest.raises(ValueError, match="positive ridge or noise"):
-        leave_one_out(Y[:6], np.zeros(6), groups, Y[:6], np.ones(6))
+    found = leave_one_out(Y[:6], np.zeros(6), groups, posterior.coefficients, inverse)
+    for i in range(6):
+        others = np.arange(6) != i
+        refit = condition(K[np.ix_(others, others)], Y[:6][others], np.zeros(5))
+        cross = K[i : i + 1, others]
+        np.testing.assert_allclose(found.mean[i], refit.mean(cross)[0], atol=1e-12)
+        np.testing.assert_allclose(found.variance[i], refit.variance(cross, np.ones(1))[0], 1e-10)
+
+
+def test_equal_rows_without_noise_are_refused():
+    groups = equal_rows(POINTS[[0, 1, 0]])
+    with pytest.raises(ValueError, match="positive ridge or noise where rows are equal"):
+        leave_one_out(Y[:3], np.array([0.0, 0.0, 1.0]), groups, Y[:2], np.ones(2))
+
+
+def test_inverse_diagonal():
+    A = kernel(POINTS, POINTS) + np.eye(6)
+    found = inverse_diagonal(condition(A, Y[:6], np.zeros(6)).factorization)
+    np.testing.assert_allclose(found, np.diag(np.linalg.inv(A)), rtol=1e-13)

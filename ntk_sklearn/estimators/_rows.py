@@ -1,0 +1,72 @@
+"""The rows that an estimator is trained on, or the blocks of a kernel matrix in their place."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..inference import Groups, equal_rows, ungrouped
+from ..kernels import NNGP, NTK
+from ..kernels.precomputed import Precomputed
+
+Kernel = NTK | NNGP | Precomputed
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Training rows and their kernel.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    rows : ndarray, (n, n_features)
+        Rows, or the Gram (n, n) with a `Precomputed` kernel.
+    reference : ndarray
+        What new rows are compared with: the rows, or column numbers (n,) of a `Precomputed` one.
+    """
+
+    kernel: Kernel
+    rows: np.ndarray
+    reference: np.ndarray
+
+    @property
+    def precomputed(self) -> bool:
+        """Whether there is a matrix in place of rows."""
+        return isinstance(self.kernel, Precomputed)
+
+    def gram(self, *quantities: Any, progress: Any = None) -> np.ndarray:
+        """The Grams (n_quantities, n, n), in float64."""
+        kernel = self.kernel.of_network(*quantities)
+        return np.asarray(kernel.matrix(self.rows, progress=progress), dtype=np.float64)
+
+    def merged(self) -> tuple[TrainingRows, Groups]:
+        """Equal rows once each."""
+        if self.precomputed:
+            return self, ungrouped(len(self.rows))
+        groups = equal_rows(self.rows)
+        if groups.trivial:
+            return self, groups
+        first = self.rows[groups.first]
+        return TrainingRows(self.kernel, first, first), groups
+
+
+def training_rows(kernel: Kernel, rows: np.ndarray, kept: np.ndarray) -> TrainingRows:
+    """The rows of positive weight, `kept` (n,) telling which."""
+    if isinstance(kernel, Precomputed):
+        return TrainingRows(kernel, rows[np.ix_(kept, kept)], np.flatnonzero(kept))
+    rows = rows[kept]
+    return TrainingRows(kernel, rows, rows)
+
+
+def warn_of_conflicts(targets: np.ndarray, means: np.ndarray) -> None:
+    """Warn where targets (n, k) of rows to be fitted exactly differ from those of equal rows."""
+    if not np.allclose(means, targets):
+        warnings.warn(
+            "equal rows of X have different targets, which no network can fit; their weighted "
+            "means are fitted",
+            UserWarning,
+            stacklevel=4,
+        )
