@@ -110,20 +110,6 @@ def test_gaussian_process_standard_deviations_need_no_cut(kernel):
     assert (deviation < 1e-2).all()
 
 
-@pytest.mark.parametrize(
-    "bad, message",
-    [
-        (np.full((3, 4), np.nan), "NaN"),
-        (np.zeros((3, 5)), "4 features, X has 5"),
-        (np.zeros(4), "2D array"),
-    ],
-)
-def test_learners_that_do_not_validate_rely_on_the_kernel(bad, message):
-    classifier = SVC(kernel=NTK(FullyConnected(1))).fit(X, LABELS)
-    with pytest.raises(ValueError, match=message):
-        classifier.predict(bad)
-
-
 def test_grid_search_over_depth_and_width_in_a_pipeline():
     network = FullyConnected(n_networks=2)
     pipeline = make_pipeline(StandardScaler(), SVC(kernel=NTK(network)))

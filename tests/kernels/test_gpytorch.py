@@ -64,14 +64,6 @@ def test_precision_is_that_of_the_rows(dtype, grad):
         assert relative(kernel(x).to_dense().double(), torch.tensor(twin("dense ntk")(X))) < 2e-5
 
 
-@pytest.mark.parametrize("grad", [True, False])
-def test_no_rows(grad):
-    kernel = make("dense ntk")
-    with torch.set_grad_enabled(grad):
-        assert kernel(X[:0], Z).to_dense().shape == (0, 4)
-        assert kernel(X[:0], diag=True).shape == (0,)
-
-
 # Gradients
 
 

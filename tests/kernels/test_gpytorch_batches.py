@@ -62,13 +62,6 @@ def test_gram_and_diagonal_of_a_batch(case):
     close(kernel(x, diag=True), expected.diagonal(dim1=-2, dim2=-1))
 
 
-@pytest.mark.parametrize("grad", [True, False])
-def test_empty_batch(grad):
-    with torch.set_grad_enabled(grad):
-        assert make("dense")(rows(0, 5)).to_dense().shape == (0, 5, 5)
-        assert make("dense")(rows(0, 5), diag=True).shape == (0, 5)
-
-
 # Batches of kernels
 
 

@@ -46,13 +46,6 @@ def test_scales_can_have_priors():
     assert kernel.b_std.item() == pytest.approx(1.0, abs=1e-4)
 
 
-@pytest.mark.parametrize("network", [FullyConnected(3), FullyConnected(2, activation="erf"), TREE])
-def test_state_of_another_network_is_refused(network):
-    kernel = NTKKernel(FullyConnected(2))
-    with pytest.raises(RuntimeError, match="belongs to another network"):
-        kernel.load_state_dict(NTKKernel(network).state_dict(), strict=False)
-
-
 def test_state_of_another_branch_scale_or_shape_of_filters_is_refused():
     state = NTKKernel(ResNet((1,))).state_dict()
     for other in (ResNet((1,), branch_scale=0.5), ResNet((1,), filter=5)):

@@ -160,8 +160,3 @@ def test_gradient_by_tiles_is_the_gradient(kernel):
         tiny(X, eval_gradient=True), kernel(X, eval_gradient=True), strict=True
     ):
         assert np.abs(value - expected).max() < 1e-12 * np.abs(expected).max()
-
-
-def test_gradient_of_a_cross_block_is_refused():
-    with pytest.raises(ValueError, match="only be evaluated when Y is None"):
-        NTK()(X, X, eval_gradient=True)
