@@ -13,11 +13,11 @@ _PARTS = {
         (channels, *spatial) of the flattened rows of X, one entry may be -1; implied by 4-D X.""",
     "alpha": """alpha : float, default=1e-4
         Ridge in units of the (weighted) mean diagonal of the training kernel, so that it means the
-        same for every depth and scale. 1e-4 suits regression and images; noisy tables gain about
-        one point of accuracy with 0.1. One number cannot serve both: cross-validate it.""",
+        same for every depth and scale. 1e-4 nearly interpolates, which suits clean targets and
+        images; with noisy targets it overfits. One number cannot serve both: cross-validate it.""",
     "time": """t : float, default=inf
-        Time of gradient flow; inf is convergence, 0 the initial function, which is zero. Finite
-        times, and alpha=0, take an eigendecomposition instead of a Cholesky factorization.
+        Time of gradient flow; inf is convergence, 0 the initial function. Finite times,
+        and alpha=0, take an eigendecomposition instead of a Cholesky factorization.
     loss_scale : {"sum", "mean"}, default="sum"
         The loss whose time `t` is: 1/2 sum_i w_i (f(x_i) - y_i)^2, or its mean over the (weighted)
         samples and outputs, whose time runs slower by their number.""",
@@ -53,7 +53,7 @@ _PARTS = {
         Bytes ("2GB") for a kernel matrix and the work on it; None takes scikit-learn's
         `working_memory` for the work.""",
     "fitted": """X_fit_ : ndarray, (n, n_features)
-        Training rows of positive weight (the NTK estimators merge equal ones).
+        Training rows of positive weight; equal ones are merged, where that changes nothing.
     kernel_ : Kernel
         The kernel with a copy of the network.
     n_features_in_ : int""",

@@ -45,6 +45,12 @@ class SearchSpace:
         """Names of the free scales of the network."""
         return [n for n in self.names if n not in ("noise", "output_scale", "input_scale")]
 
+    @cached_property
+    def tie(self) -> np.ndarray:
+        """T (p, q) with all logarithms T z of z (q,), which has one entry for all input scales."""
+        kinds = list(dict.fromkeys(self.names))
+        return np.array([[float(name == kind) for kind in kinds] for name in self.names])
+
     def values(self, logs: np.ndarray, name: str) -> np.ndarray:
         """The values (n_entries,) of one name; none where it is not free."""
         chosen: np.ndarray = np.exp(logs[[n == name for n in self.names]])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import astuple
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
@@ -19,7 +18,6 @@ from ..inference import (
     Schedule,
     TrainingModes,
     TrainingPath,
-    max_learning_rate,
     mean_diagonal,
     solve_ridge,
     training_modes,
@@ -27,7 +25,7 @@ from ..inference import (
 from ..kernels import NTK
 from ..solvers import Eigensystem, Factorization
 from ._base import KernelEstimator, check_nonnegative
-from ._rows import TrainingRows
+from ._rows import TrainingRows, warn_of_conflicts
 from ._training import check_time, find_loss, make_schedule
 
 # Modes decomposed for a prediction at another time than `fit` was for, which changes no attribute:
@@ -66,16 +64,17 @@ class TrainedNetwork(KernelEstimator):
         alpha, t = check_nonnegative(self.alpha, "alpha"), check_time(self.t, self.learning_rate)
         schedule = self._schedule(weight, targets.shape[1])
         loss = find_loss(self.loss, self._losses, self.learning_rate, t)
+        unfit = 0.0
         if loss is None:  # others are not functions of the mean of the targets
             data, groups = data.merged()
-            targets, weight = _merged(groups, targets, weight, warn=alpha == 0)
+            targets, weight, unfit = _merged(groups, targets, weight, warn=alpha == 0)
         initial, seed = self._initial_outputs(data, targets.shape[1])
         blocks = self._gram(data, *quantities)
         ridge = alpha * mean_diagonal(blocks[0], weight)
         found: dict[str, Any] = {"kernel_": data.kernel, "X_fit_": data.reference}
         found |= {"targets_": targets, "weight_": weight, "initial_": initial, "_seed": seed}
         found |= {"nngp_train_": np.array(blocks[1:]), "ridge_": ridge} | _UNSOLVED
-        found |= {"t_": t, "_steps": astuple(schedule)}
+        found |= {"t_": t, "_steps": astuple(schedule), "_loss": self.loss, "_unfit": unfit}
         with self._progress("solve"):
             if ridge > 0 and math.isinf(t) and self.learning_rate is None:
                 solution = solve_ridge(blocks[0], targets - initial, weight, alpha)
@@ -131,12 +130,14 @@ class TrainedNetwork(KernelEstimator):
 
     def _times(self, t: Any) -> list[float]:
         """One time or several, checked."""
+        if np.ndim(t) > 1 or np.size(t) == 0:
+            raise ValueError(f"t must be a number or a sequence of numbers, got {t!r}")
         return [check_time(time, self._steps[0]) for time in np.ravel(t)]
 
     def _path(self) -> TrainingPath:
         """What serves all times."""
         schedule = Schedule(*self._steps)
-        loss = find_loss(self.loss, self._losses, schedule.learning_rate, self.t_)
+        loss = find_loss(self._loss, self._losses, schedule.learning_rate, self.t_)
         modes, initial = self._modes(), self.initial_
         return TrainingPath(modes, schedule, self.ridge_, self.targets_, initial, loss)
 
@@ -168,9 +169,9 @@ class TrainedNetwork(KernelEstimator):
         """
         check_is_fitted(self)
         path = self._path()
-        momentum = path.schedule.momentum
-        rate = max_learning_rate(path.modes, momentum=momentum, ridge=self.ridge_)
-        return path.schedule.scale * rate
+        if path.gradient is not None:
+            raise ValueError("steps are taken on squared loss: other losses have no learning rate")
+        return path.schedule.bound(path.modes.system.largest + self.ridge_)
 
     def loss_curve(self, t: Any) -> np.ndarray:
         """Training loss of the network at times t, without solving again.
@@ -182,14 +183,14 @@ class TrainedNetwork(KernelEstimator):
         Returns
         -------
         ndarray, (n_times,)
-            1/2 sum_i w_i (f(x_i) - y_i)^2 over (merged) training rows and outputs, divided by their
-            number for ``loss_scale="mean"``; for normalized targets where they are.
+            1/2 sum_i w_i (f(x_i) - y_i)^2 over training rows and outputs, divided by their number
+            for ``loss_scale="mean"``; for normalized targets where they are.
         """
         check_is_fitted(self)
         path = self._path()
         if path.gradient is not None:
             raise ValueError("loss_curve is of squared loss")
-        return path.squared_losses(self._times(t)) / path.schedule.scale
+        return (path.squared_losses(self._times(t)) + self._unfit) / path.schedule.scale
 
 
 def _factored(solution: RidgeSolution, keep: bool) -> dict[str, Any]:
@@ -206,16 +207,13 @@ def _decomposed(path: TrainingPath, t: float) -> dict[str, Any]:
 
 def _merged(
     groups: Groups, targets: np.ndarray, weight: np.ndarray, warn: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Targets and weights of merged rows."""
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Targets and weights of merged rows, and the squared loss within them, which none can fit."""
     if groups.trivial:
-        return targets, weight
+        return targets, weight, 0.0
     means = groups.mean(targets, weight)
-    if warn and not np.allclose(means[groups.of_row], targets):
-        warnings.warn(
-            "equal rows of X have different targets, which no network can fit; their weighted "
-            "means are fitted",
-            UserWarning,
-            stacklevel=4,
-        )
-    return means, groups.total(weight)
+    of_rows = means[groups.of_row]
+    if warn:
+        warn_of_conflicts(targets, of_rows)
+    within = 0.5 * float(weight @ ((targets - of_rows) ** 2).sum(axis=1))
+    return means, groups.total(weight), within

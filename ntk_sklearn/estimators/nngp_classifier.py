@@ -138,11 +138,7 @@ class NNGPClassifier(ClassifierMixin, KernelEstimator):
         """
         if self.method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
-        if is_precomputed(self.network):
-            raise ValueError(
-                "NNGPClassifier needs k(x, x) of new rows, which network='precomputed' does not "
-                "give: give a network, or use NTKClassifier"
-            )
+        refuse_precomputed(self.network)
         rows, y, kernel = self._fit_rows(X, y)
         weight = check_weights(sample_weight, rows)
         data = training_rows(kernel, rows, weight > 0)
@@ -240,6 +236,15 @@ def fit_laplace(
         "log_marginal_likelihood_value_": posterior.log_evidence,
         "left_out_log_probability_": left_out,
     }
+
+
+def refuse_precomputed(network: Any) -> None:
+    """Probabilities need the variance of new rows."""
+    if is_precomputed(network):
+        raise ValueError(
+            "NNGPClassifier needs k(x, x) of new rows, which network='precomputed' does not give: "
+            "give a network, or use NTKClassifier"
+        )
 
 
 def latent_prior(

@@ -18,7 +18,14 @@ from ._search import NetworkSearch
 from ._search_data import SearchData
 from ._search_docs import search_docs
 from ._splits import Split
-from .nngp_classifier import METHODS, OF_LAPLACE, NNGPClassifier, fit_dirichlet, fit_laplace
+from .nngp_classifier import (
+    METHODS,
+    OF_LAPLACE,
+    NNGPClassifier,
+    fit_dirichlet,
+    fit_laplace,
+    refuse_precomputed,
+)
 
 
 @search_docs
@@ -125,6 +132,7 @@ class NNGPClassifierCV(NetworkSearch, NNGPClassifier):
             Itself.
         """
         methods = check_axis(self.methods, "methods", _check_method)
+        refuse_precomputed(self.network)
         rows, y, kernel = self._fit_rows(X, y)
         weight = check_weights(sample_weight, rows)
         classes, codes, weights = encode_labels(y, weight, self.class_weight)

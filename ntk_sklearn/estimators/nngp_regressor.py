@@ -215,6 +215,8 @@ class NNGPRegressor(NetworkRegressor):
         if self.optimizer not in (None, "lbfgs"):
             raise ValueError(f"optimizer must be 'lbfgs' or None, got {self.optimizer!r}")
         if self.optimizer is None:
+            if self.ard or self.scale_bounds is not None:
+                raise ValueError("ard and scale_bounds need optimizer='lbfgs', it is None")
             return
         if is_precomputed(self.network):
             raise ValueError(
@@ -284,6 +286,8 @@ class NNGPRegressor(NetworkRegressor):
         """
         if return_std and return_cov:
             raise ValueError("at most one of return_std and return_cov can be asked for")
+        if include_noise and not (return_std or return_cov):
+            raise ValueError("include_noise adds noise to return_std or return_cov: ask for one")
         rows = self._new_rows(X)
         noise = self._new_noise() if include_noise else np.zeros(len(self.y_std_))
         rows, reference = self._scaled(rows), self._scaled(self.X_fit_)

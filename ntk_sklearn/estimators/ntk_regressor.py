@@ -15,6 +15,7 @@ from ..inference import (
     initialization_variance,
     target_scale,
 )
+from ..kernels.precomputed import Precomputed
 from ._base import check_weights
 from ._docs import estimator_docs
 from ._progress import reports_progress
@@ -43,8 +44,9 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
     {steps}
     loss : {"squared", "huber"} or callable, default="squared"
         Losses other than the squared one are trained for a finite `t`, by an ODE solver: "huber"
-        (linear beyond one standard deviation of y), or a function (outputs, targets) -> gradient
-        of the summed loss, both arrays (n, n_targets) of normalized targets.
+        (linear beyond 1, which is one standard deviation of y if it is normalized), or a function
+        (outputs, targets) -> gradient of the summed loss, all of them arrays (n, n_targets), for
+        normalized targets.
     uncertainty : {"ensemble", "ntkgp", None}, default="ensemble"
         What `return_std`, `return_cov` and `sample_y` mean. "ensemble": the spread of trained
         networks over their random initializations (Lee et al. 2019, eq. 16). "ntkgp": the posterior
@@ -153,7 +155,9 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
         data, weight = training_rows(kernel, rows, used), weight[used]
         targets = np.asarray(y, dtype=np.float64)[used].reshape(len(weight), -1)
         scale = target_scale(targets, weight, self.normalize_y)
-        spread = self.uncertainty == "ensemble" and not data.precomputed and self._has_spread
+        # one network has no spread, and that after training on other losses has no formula
+        has_spread = self.initial == "zero" and self.loss == "squared"
+        spread = self.uncertainty == "ensemble" and not data.precomputed and has_spread
         fitted = self._train(
             data,
             scale.normalized(targets),
@@ -164,11 +168,6 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
         self._set(fitted | {"y_mean_": scale.mean, "y_std_": scale.std})
         self._one_target = y.ndim == 1
         return self
-
-    @property
-    def _has_spread(self) -> bool:
-        """One network has none, and the spread after training on other losses has no formula."""
-        return self.initial == "zero" and self.loss == "squared"
 
     def predict(
         self,
@@ -189,7 +188,8 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
         return_std, return_cov : bool, default=False
             Standard deviation, or covariance, of the outputs: see `uncertainty`. At one time.
         include_noise : bool, default=False
-            Add the variance of a new observation's noise, the ridge; for ``"ntkgp"``.
+            Add the variance of a new observation's noise, the ridge (``ridge_ * y_std_**2`` in
+            units of y); for ``"ntkgp"``.
 
         Returns
         -------
@@ -233,12 +233,14 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
     def _check_spread(self, t: Any) -> None:
         if self.uncertainty is None:
             raise ValueError("error bars need uncertainty='ensemble' or 'ntkgp', it is None")
-        if not self._has_spread:
-            raise ValueError(
-                "error bars are those of networks trained on squared loss, over initializations: "
-                f"they need initial='zero' and loss='squared', got initial={self.initial!r}, "
-                f"loss={self.loss!r}"
-            )
+        if self._seed >= 0:
+            raise ValueError("one network has no error bars: they need initial='zero'")
+        if self._loss != "squared":
+            raise ValueError(f"error bars are known for loss='squared', not for {self._loss!r}")
+        if self.uncertainty == "ensemble" and not (
+            self.nngp_train_.size or isinstance(self.kernel_, Precomputed)
+        ):
+            raise ValueError("uncertainty='ensemble' was set after fit: fit again")
         if np.ndim(t):
             raise ValueError("error bars are given at one time t, not at an array of them")
         if self.uncertainty == "ntkgp" and not math.isinf(self.t_ if t is None else t):

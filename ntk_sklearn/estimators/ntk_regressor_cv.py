@@ -55,7 +55,8 @@ class NTKRegressorCV(TrainingSearch, NTKRegressor):  # type: ignore[override]  #
         Centre and scale y by its weighted mean and standard deviation; in folds, by those of the
         rows trained on.
     {evaluation}
-    {random}
+    random_state : int, RandomState or None, default=None
+        Of `sample_y`.
     {verbose}
 
     Attributes

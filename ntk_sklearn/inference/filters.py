@@ -39,11 +39,13 @@ def heavy_ball(
     """
     if np.isinf(steps) or momentum == 0.0:
         return gradient_descent(values, steps, learning_rate)
-    step = np.zeros((len(values), 2, 2))  # (r_k, r_k - r_k-1) to the next pair
+    # (g, d, 1) to the next one, where g = 1 - r is learned and d = g_k - g_k-1: of r itself, 1 - r
+    # would lose the digits of modes that are hardly learned
+    step = np.zeros((len(values), 3, 3))
     rate = learning_rate * values
-    step[:, 0, 0], step[:, 0, 1] = 1.0 - rate, momentum
-    step[:, 1, 0], step[:, 1, 1] = -rate, momentum
-    learned: np.ndarray = 1.0 - np.linalg.matrix_power(step, int(steps))[:, 0, 0]
+    step[:, 0, 0], step[:, 1, 0] = 1.0 - rate, -rate
+    step[:, :2, 1], step[:, :2, 2], step[:, 2, 2] = momentum, rate[:, np.newaxis], 1.0
+    learned: np.ndarray = np.linalg.matrix_power(step, int(steps))[:, 0, 2]
     return learned
 
 

@@ -93,8 +93,10 @@ def train_on_loss(
     rate = np.ones(len(targets)) if weight is None else weight
 
     def velocity(_: float, c: np.ndarray) -> np.ndarray:
-        outputs = start + theta @ c.reshape(shape)
-        return -(rate[:, np.newaxis] * gradient(outputs, targets)).ravel() - ridge * c
+        slope = np.asarray(gradient(start + theta @ c.reshape(shape), targets))
+        if slope.shape != shape:
+            raise ValueError(f"loss must return a gradient of shape {shape}, got {slope.shape}")
+        return -(rate[:, np.newaxis] * slope).ravel() - ridge * c
 
     if times[-1] == 0.0:
         return np.zeros((len(times), *shape))

@@ -35,6 +35,10 @@ class Schedule:
         rate = self.learning_rate / self.scale
         return lambda values: heavy_ball(values, t, rate, self.momentum)
 
+    def bound(self, largest: float) -> float:
+        """The learning rate from which on a mode with the `largest` eigenvalue diverges."""
+        return 2.0 * (1.0 + self.momentum) * self.scale / largest if largest > 0 else np.inf
+
     def check(self, largest: float) -> None:
         """Refuse steps that diverge on a mode with the `largest` eigenvalue (ridge included).
 
@@ -43,7 +47,7 @@ class Schedule:
         ValueError
             Naming the bound 2 (1 + momentum) / largest.
         """
-        bound = 2.0 * (1.0 + self.momentum) * self.scale / largest if largest > 0 else np.inf
+        bound = self.bound(largest)
         if self.learning_rate is not None and self.learning_rate >= bound:
             raise ValueError(
                 f"gradient descent diverges with learning_rate={self.learning_rate:g}: it must be "

@@ -21,6 +21,9 @@ from ..solvers import Eigensystem, eigendecompose
 
 Learned = Callable[[np.ndarray], np.ndarray]
 
+# An eigenvalue so small that what is learned of its mode is proportional to it at any finite time.
+_SMALL = 1e-200
+
 
 @dataclass(frozen=True)
 class TrainingModes:
@@ -41,26 +44,30 @@ class TrainingModes:
     ) -> np.ndarray:
         """Dual coefficients c (n, k) for initial residuals y - f_0(X), (n, k)."""
         root = self.root_weight[:, np.newaxis]
-        return root * self.system.apply(self._filter(learned, ridge), root * residual)
+        return root * self.system.apply(self.filtered(learned, ridge), root * residual)
 
-    def _filter(self, learned: Learned, ridge: float) -> np.ndarray:
-        """learned(v + ridge) / (v + ridge), and 0 for modes the kernel does not have."""
-        values = self.system.values
-        shifted = values + ridge
-        present = values > 0
-        safe = np.where(present, shifted, 1.0)
-        return np.where(present, learned(safe) / safe, 0.0)
+    def filtered(self, learned: Learned, ridge: float = 0.0) -> np.ndarray:
+        """learned(v + ridge) / (v + ridge) of every mode.
+
+        Of modes that the kernel does not have, without a ridge: the limit for small v, the time
+        itself; but 0 at convergence, where they are left out.
+        """
+        present = self.system.values + ridge > 0
+        shifted = np.where(present, self.system.values + ridge, _SMALL)
+        found = learned(shifted)
+        converged = ~present & (found >= 1.0)
+        return np.where(converged, 0.0, found / shifted)
 
     def smoother(self, cross: np.ndarray, learned: Learned, ridge: float = 0.0) -> np.ndarray:
         """A (m, n) with f(x) = f_0(x) + A (y - f_0(X)), from the kernel (m, n) of new rows."""
         vectors = self.root_weight[:, np.newaxis] * self.system.vectors
-        found: np.ndarray = ((cross @ vectors) * self._filter(learned, ridge)) @ vectors.T
+        found: np.ndarray = ((cross @ vectors) * self.filtered(learned, ridge)) @ vectors.T
         return found
 
     def loss(self, residual: np.ndarray, learned: Learned, ridge: float = 0.0) -> float:
         """Training loss 1/2 sum_i w_i |f(x_i) - y_i|^2, solving nothing."""
         parts = self.system.vectors.T @ (self.root_weight[:, np.newaxis] * residual)
-        left = 1.0 - self.system.values * self._filter(learned, ridge)
+        left = 1.0 - self.system.values * self.filtered(learned, ridge)
         return 0.5 * float(((left[:, np.newaxis] * parts) ** 2).sum())
 
     @property

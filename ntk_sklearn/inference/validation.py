@@ -68,7 +68,7 @@ class FoldModes:
 
     def left_out(self, alpha: float, learned: Learned) -> LeftOut:
         """Outputs (m, k) of the network trained on the fold, at the rows left out."""
-        filtered = self.modes._filter(learned, alpha * self.unit)
+        filtered = self.modes.filtered(learned, alpha * self.unit)
         return (self.cross * filtered) @ self.targets, lambda: self.variance(alpha)
 
     def variance(self, alpha: float) -> np.ndarray:
@@ -135,7 +135,9 @@ class LeaveOneOutModes:
         diagonal = (root * self.modes.system.vectors) ** 2 @ inverse
         noise = alpha * self.unit / self.weight
         found = leave_one_out(self.targets, noise, self.groups, coefficients, diagonal)
-        return found.mean, lambda: found.variance
+        # of an observation of weight 1, as in folds: the score weighs it
+        unweighted = found.variance - noise + alpha * self.unit
+        return found.mean, lambda: unweighted
 
 
 def leave_one_out_modes(

@@ -26,7 +26,8 @@ def as_network(network: Any) -> Network:
     if isinstance(network, (Preset, Layer)):
         return network
     raise TypeError(
-        "network must be None, a preset such as FullyConnected(depth=3), or a tree of layers such "
+        "network must be None, a preset such as FullyConnected(depth=3), 'precomputed' (in "
+        "estimators), or a tree of layers such "
         f"as Serial(Dense(), Activation('relu'), Dense()), got {network!r}"
     )
 

@@ -65,7 +65,11 @@ def test_leave_one_out_equals_that_of_the_fitted_estimator(y, weighted):
     left_out = search.leave_one_out()
     assert search.best_score_ == pytest.approx(r2_score(y, left_out.mean, sample_weight=weight))
     density = NNGPRegressorCV(noises=[0.1], depths=(2,), scoring="log_density").fit(ROWS, y, weight)
-    each = left_out.log_density.reshape(len(y), -1).sum(axis=1)
+    # an observation of weight w has the noise s / w there, and s in a score, which weighs it
+    w = np.ones(len(y)) if weight is None else weight
+    std = left_out.std.reshape(len(y), -1)
+    std = np.sqrt(std**2 + search.noise_ * (1 - 1 / w[:, np.newaxis]))
+    each = norm.logpdf(y.reshape(len(y), -1), left_out.mean.reshape(len(y), -1), std).sum(axis=1)
     assert density.best_score_ == pytest.approx(np.average(each, weights=weight))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ntk_sklearn import NTKClassifier, NTKRegressor
+from ntk_sklearn.inference import Schedule, heavy_ball, training_modes
 from ntk_sklearn.kernels import NTK
 from ntk_sklearn.networks import Convolutional, FullyConnected
 
@@ -114,6 +116,70 @@ def test_options_are_checked_by_fit(options, error, message):
         NTKRegressor(NETWORK, **options).fit(X, Y)
 
 
+@pytest.mark.parametrize("alpha", [1e-8, 1e-6, 1e-4])
+def test_modes_below_rounding_count_where_there_is_a_ridge(alpha):
+    """Extrapolation of a smooth kernel, of which most modes are rounding: both solvers agree."""
+    x = np.linspace(-1, 1, 60)[:, np.newaxis]
+    y = np.sin(3 * x[:, 0]) + 0.3 * np.random.default_rng(0).standard_normal(60)
+    model = NTKRegressor(FullyConnected(2, activation="erf"), alpha=alpha).fit(x, y)
+    found, expected = model.predict([[3.0]], t=np.inf), model.predict([[3.0]])
+    # rounding of the kernel is divided by the ridge
+    np.testing.assert_allclose(found, expected, rtol=max(1e-13 / alpha, 1e-8))
+
+
+def test_modes_below_rounding_are_learned_at_the_rate_of_time():
+    modes = training_modes(np.diag([1.0, 1e-17, 0.0]))
+    found = modes.filtered(Schedule().learned(1e4))
+    np.testing.assert_allclose(found, [1e4, 1e4, 1.0])
+    assert modes.filtered(Schedule().learned(np.inf)).tolist() == [0.0, 0.0, 1.0]
+    assert modes.filtered(Schedule(0.1).learned(30)).tolist()[:2] == pytest.approx([3.0, 3.0])
+
+
+@pytest.mark.parametrize("value", [1e-16, 1e-12, 1e-4])
+def test_momentum_keeps_the_digits_of_slow_modes(value):
+    steps, momentum = 1000, Fraction(9, 10)
+    g, d, v = Fraction(0), Fraction(0), Fraction(value)
+    for _ in range(steps):
+        d = float_fraction(momentum * d + v * (1 - g))
+        g = g + d
+    found = heavy_ball(np.array([value]), steps, 1.0, 0.9)[0]
+    assert found == pytest.approx(float(g), rel=1e-11)
+
+
+def float_fraction(x):
+    """x to 60 digits, to keep fractions short."""
+    return Fraction(round(x * 10**80), 10**80)
+
+
+def test_training_loss_counts_all_rows():
+    rows, y = np.array([[0.0], [0.0], [1.0]]), np.array([0.0, 2.0, 1.0])
+    model = NTKRegressor(alpha=1e-3, normalize_y=False).fit(rows, y)
+    expected = 0.5 * ((model.predict(rows) - y) ** 2).sum()
+    assert model.loss_curve([np.inf])[0] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("loss_scale", ["sum", "mean"])
+def test_the_largest_rate_itself_is_refused(loss_scale):
+    bound = NTKRegressor(NETWORK, loss_scale=loss_scale).fit(X, Y).max_learning_rate()
+    with pytest.raises(ValueError, match="diverges"):
+        NTKRegressor(NETWORK, loss_scale=loss_scale, learning_rate=bound).fit(X, Y)
+
+
+def test_what_is_set_after_fit_changes_no_prediction():
+    model = NTKRegressor(NETWORK, t=2.0, uncertainty=None).fit(X, Y)
+    expected = model.predict(Z, t=1.0)
+    model.set_params(loss="huber", learning_rate=1e-3, alpha=1.0, t=5.0)
+    np.testing.assert_array_equal(model.predict(Z, t=1.0), expected)
+    with pytest.raises(ValueError, match="was set after fit"):
+        model.set_params(uncertainty="ensemble").predict(Z, return_std=True)
+
+
+@pytest.mark.parametrize("t", [[], [[1.0, 2.0]]])
+def test_times_are_one_or_a_sequence(t):
+    with pytest.raises(ValueError, match="t must be a number or a sequence"):
+        NTKRegressor(NETWORK).fit(X, Y).predict(Z, t=t)
+
+
 # Other losses
 
 
@@ -174,6 +240,10 @@ def test_a_loss_of_ones_own():
     np.testing.assert_allclose(model.predict(Z), euler(fourth_power, Y, 0.1), rtol=2e-3, atol=2e-4)
     with pytest.raises(ValueError, match="loss_curve is of squared loss"):
         model.loss_curve([1.0])
+    with pytest.raises(ValueError, match="other losses have no learning rate"):
+        model.max_learning_rate()
+    with pytest.raises(ValueError, match=r"gradient of shape \(12, 2\), got \(\)"):
+        NTKRegressor(NETWORK, t=0.1, loss=lambda f, y: ((f - y) ** 2).sum()).fit(X, Y)
 
 
 # Random initial functions
