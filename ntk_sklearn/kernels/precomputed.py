@@ -72,4 +72,5 @@ def check_square(K: np.ndarray) -> np.ndarray:
         )
     if np.abs(K - K.T).max() > 1e-5 * np.abs(K).max():  # matrices in float32 may pass
         raise ValueError("with network='precomputed' the kernel matrix X must be symmetric")
-    return K
+    symmetric: np.ndarray = 0.5 * (K + K.T)
+    return symmetric

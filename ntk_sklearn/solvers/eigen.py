@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, eigh
+from scipy.linalg import LinAlgError, LinAlgWarning, eigh
 
 # Entries of a kernel below this count as 0: their inverses would overflow.
 LEAST = 1e-290
@@ -42,6 +43,12 @@ class Eigensystem:
 def eigendecompose(A: np.ndarray) -> Eigensystem:
     """Eigendecomposition with a relative cut-off: rounding below n eps of the largest is 0.
 
+    Warns
+    -----
+    LinAlgWarning
+        If ``A x`` and ``V diag(values) V^T x`` differ by more than ``100 n eps |A| |x|`` for a
+        vector x of ones with alternating signs.
+
     Raises
     ------
     LinAlgError
@@ -51,5 +58,20 @@ def eigendecompose(A: np.ndarray) -> Eigensystem:
         raise LinAlgError("the kernel matrix has infinite or undefined entries: scale X down")
     driver = "evd" if len(A) < _WORKSPACE_LIMIT else "evr"
     values, vectors = eigh(np.asarray(A, dtype=np.float64), driver=driver, check_finite=False)
+    _check(A, values, vectors)
     cutoff = max(len(values) * np.finfo(np.float64).eps * float(values[-1]), LEAST)
     return Eigensystem(np.where(values > cutoff, values, 0.0), vectors)
+
+
+def _check(A: np.ndarray, values: np.ndarray, vectors: np.ndarray) -> None:
+    """Try the decomposition on one vector, which costs next to nothing."""
+    x = np.where(np.arange(len(A)) % 2, -1.0, 1.0)
+    residual = np.abs(A @ x - vectors @ (values * (vectors.T @ x))).max()
+    scale = np.abs(values).max() * np.sqrt(len(A))
+    if residual > 100.0 * len(A) * np.finfo(np.float64).eps * scale:
+        warnings.warn(
+            f"the eigendecomposition is off by {residual:.3g} for a kernel of size {scale:.3g}: "
+            "the result is not to be trusted",
+            LinAlgWarning,
+            stacklevel=3,
+        )

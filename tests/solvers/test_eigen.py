@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.linalg import LinAlgError
+from scipy.linalg import LinAlgError, LinAlgWarning
 from scipy.stats import ortho_group
 
-from ntk_sklearn.solvers import eigendecompose
+from ntk_sklearn.solvers import eigen, eigendecompose
 
 Q = ortho_group.rvs(8, random_state=0)
 SPECTRUM = np.array([0.0, 0.0, 1e-9, 1e-4, 0.1, 1.0, 3.0, 50.0])
@@ -30,3 +30,15 @@ def test_apply_is_a_function_of_the_matrix():
 def test_infinite_entries():
     with pytest.raises(LinAlgError, match="scale X down"):
         eigendecompose(np.full((2, 2), np.inf))
+
+
+def test_decomposition_that_is_wrong_is_told(monkeypatch):
+    A, eigh = np.diag([1.0, 2.0, 3.0]) + 0.1, eigen.eigh
+
+    def wrong(*arguments, **options):
+        values, vectors = eigh(*arguments, **options)
+        return values + 1e-9, vectors
+
+    monkeypatch.setattr(eigen, "eigh", wrong)
+    with pytest.warns(LinAlgWarning, match="not to be trusted"):
+        eigen.eigendecompose(A)
