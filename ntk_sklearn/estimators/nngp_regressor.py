@@ -125,8 +125,13 @@ class NNGPRegressor(NetworkRegressor):
     >>> mean, std = gp.predict([[0.0], [9.0]], return_std=True)
     >>> bool(std[0] < std[1])
     True
+    >>> from ntk_sklearn.networks import FullyConnected
     >>> y = np.sin(X[:, 0]) + 0.1 * np.random.default_rng(0).normal(size=20)
-    >>> NNGPRegressor(optimizer="lbfgs").fit(X, y).leave_one_out().std.max().round(1)
+    >>> gp = NNGPRegressor(FullyConnected(1), optimizer="lbfgs").fit(X, y)
+    >>> np.sqrt(gp.noise_).round(2)
+    array([0.07])
+    >>> gp.leave_one_out().log_density.shape
+    (20,)
     """
 
     _kernel_type = NNGP

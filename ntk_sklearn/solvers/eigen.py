@@ -68,7 +68,7 @@ def _check(A: np.ndarray, values: np.ndarray, vectors: np.ndarray) -> None:
     x = np.where(np.arange(len(A)) % 2, -1.0, 1.0)
     residual = np.abs(A @ x - vectors @ (values * (vectors.T @ x))).max()
     scale = np.abs(values).max() * np.sqrt(len(A))
-    if residual > 100.0 * len(A) * np.finfo(np.float64).eps * scale:
+    if residual > max(100.0 * len(A) * np.finfo(np.float64).eps * scale, LEAST):
         warnings.warn(
             f"the eigendecomposition is off by {residual:.3g} for a kernel of size {scale:.3g}: "
             "the result is not to be trusted",
