@@ -250,7 +250,8 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
         """Variance (m,) or covariance (m, m) for normalized targets."""
         ensemble = self.uncertainty == "ensemble"
         kernel = self.kernel_.of_network("nngp" if ensemble else "ntk")
-        prior = np.asarray(kernel.matrix(rows) if full else kernel.diagonal(rows), np.float64)[0]
+        prior = kernel.diagonal(rows)[0]  # which a precomputed kernel refuses
+        prior = np.asarray(kernel.matrix(rows)[0] if full else prior, dtype=np.float64)
         A = self._smoother(blocks[0], t)
         if ensemble:
             moment = initialization_covariance if full else initialization_variance

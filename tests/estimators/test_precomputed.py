@@ -78,6 +78,8 @@ def test_what_a_matrix_does_not_tell():
     for model in (NTKRegressor("precomputed", uncertainty="ntkgp"), NNGPRegressor("precomputed")):
         with pytest.raises(ValueError, match="error bars need k"):
             model.fit(K, Y).predict(K, return_std=True)
+        with pytest.raises(ValueError, match="error bars need k"):
+            model.predict(K, return_cov=True)
     with pytest.raises(ValueError, match="initial='random' needs a network"):
         NTKRegressor("precomputed", initial="random").fit(K, Y)
     with pytest.raises(ValueError, match="NNGPClassifier needs"):
