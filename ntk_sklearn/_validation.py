@@ -122,7 +122,7 @@ def _is_text(dtype: Any, values: Any) -> bool:
     """Whether a dtype, of numpy or pandas, is none of numbers; objects are looked at one by one."""
     kind = getattr(dtype, "kind", "")
     if kind == "O" and str(dtype) == "object":
-        return any(isinstance(value, (str, bytes)) for value in np.asarray(values).flat)
+        return holds_text(values)
     return kind != "" and kind in "OSUMmV"
 
 

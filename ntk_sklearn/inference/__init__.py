@@ -31,11 +31,10 @@ from .merging import Groups, equal_rows, ungrouped
 from .path import TrainingPath
 from .posterior import Posterior, condition, posterior_covariance, posterior_variance
 from .ridge import RidgeSolution, mean_diagonal, solve_ridge
-from .schedule import Schedule
+from .schedule import Schedule, max_learning_rate
 from .targets import TargetScale, centred_one_hot, target_scale
 from .training import (
     TrainingModes,
-    max_learning_rate,
     mean_loss_scale,
     training_modes,
 )

@@ -7,6 +7,7 @@ from scipy.optimize import minimize_scalar
 
 from .dirichlet import class_probabilities
 from .laplace import LaplacePosterior, laplace_covariance, laplace_posterior
+from .ridge import mean_diagonal
 
 # Range of amplitude times mean diagonal of the kernel, and tolerance of its log.
 AMPLITUDES = (1e-3, 1e4)
@@ -69,7 +70,7 @@ def best_amplitude(
         The weighted mean of `left_out_log_probabilities`.
     """
     weight = np.ones(len(K)) if weight is None else weight
-    unit = float(weight @ np.diag(K) / weight.sum()) or 1.0  # a zero kernel has no unit
+    unit = mean_diagonal(K, weight)
     found: dict[float, tuple[LaplacePosterior, float]] = {}
 
     def loss(x: float) -> float:

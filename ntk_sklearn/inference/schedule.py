@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .filters import gradient_flow, heavy_ball
-from .training import Learned
+from .training import Learned, TrainingModes, mean_loss_scale
 
 
 @dataclass(frozen=True)
@@ -53,3 +53,19 @@ class Schedule:
                 f"gradient descent diverges with learning_rate={self.learning_rate:g}: it must be "
                 f"below 2 (1 + momentum) / (largest eigenvalue) = {bound:.6g} for these data"
             )
+
+
+def max_learning_rate(
+    modes: TrainingModes,
+    n_outputs: int = 1,
+    momentum: float = 0.0,
+    loss_scale: str = "sum",
+    ridge: float = 0.0,
+) -> float:
+    """The learning rate from which on descent with momentum diverges, 2 (1 + momentum) / v_max.
+
+    For ``loss_scale="mean"`` it is larger by the number of samples times outputs.
+    """
+    mean = loss_scale == "mean"
+    scale = mean_loss_scale(modes.root_weight**2, n_outputs) if mean else 1.0
+    return Schedule(momentum=momentum, scale=scale).bound(modes.system.largest + ridge)

@@ -92,19 +92,3 @@ def training_modes(theta: np.ndarray, weight: np.ndarray | None = None) -> Train
 def mean_loss_scale(weight: np.ndarray, n_outputs: int) -> float:
     """What a time for a mean over samples and outputs is divided by."""
     return float(np.sum(weight)) * n_outputs
-
-
-def max_learning_rate(
-    modes: TrainingModes,
-    n_outputs: int = 1,
-    momentum: float = 0.0,
-    loss_scale: str = "sum",
-    ridge: float = 0.0,
-) -> float:
-    """The learning rate from which on descent with momentum diverges, 2 (1 + momentum) / v_max.
-
-    For ``loss_scale="mean"`` it is larger by the number of samples times outputs.
-    """
-    largest = modes.system.largest + ridge
-    rate = 2.0 * (1.0 + momentum) / largest if largest > 0 else np.inf
-    return rate * mean_loss_scale(modes.root_weight**2, n_outputs) if loss_scale == "mean" else rate

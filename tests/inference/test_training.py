@@ -13,7 +13,8 @@ import pytest
 
 from ntk_sklearn.inference.ensemble import ensemble_covariance, readout_covariance
 from ntk_sklearn.inference.filters import gradient_descent, gradient_flow, momentum_flow
-from ntk_sklearn.inference.training import max_learning_rate, mean_loss_scale, training_modes
+from ntk_sklearn.inference.schedule import max_learning_rate
+from ntk_sklearn.inference.training import mean_loss_scale, training_modes
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "predictions.npz")
 Y = GOLDEN["y_train"]
