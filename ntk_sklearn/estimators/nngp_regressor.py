@@ -14,6 +14,7 @@ from .._validation import all_or_nothing
 from ..inference import (
     Groups,
     MergedTargets,
+    TargetScale,
     condition,
     mean_diagonal,
     posterior_covariance,
@@ -22,7 +23,7 @@ from ..inference import (
 )
 from ..kernels import NNGP
 from ..kernels._network import as_network, finite_width
-from ..kernels.precomputed import is_precomputed
+from ..kernels.precomputed import Precomputed, is_precomputed
 from ..solvers import Factorization
 from ._base import check_weights
 from ._docs import estimator_docs
@@ -205,14 +206,9 @@ class NNGPRegressor(NetworkRegressor):
             best = self._optimum(data, parts, targets, noise, weight)
             data = _rescaled(data, best)
             K = self._gram(data, "nngp")[0]
-        fitted = _posterior(best.output_scale * K, [part.times(best.noise) for part in parts])
-        fitted["log_marginal_likelihood_value_"] -= len(weight) * float(np.log(scale.std).sum())
-        noise = in_units_of_y(best.noise * noise, scale)
-        noise = np.array(noise[0] if (noise == noise[:1]).all() else noise)
-        fitted |= {"noise_": noise, "y_mean_": scale.mean, "y_std_": scale.std}
+        fitted = _posterior(K, parts, noise, scale, best)
         fitted |= {"targets_": targets, "weight_": weight, "group_": groups.of_row}
-        fitted |= {"output_scale_": best.output_scale, "input_scale_": best.input_scale}
-        fitted |= {"n_iter_": best.n_iter, "kernel_": kernel, "X_fit_": data.reference}
+        fitted |= {"kernel_": kernel, "X_fit_": data.reference}
         self.__dict__.update(fitted, _one_target=y.ndim == 1)
         return self
 
@@ -300,8 +296,10 @@ class NNGPRegressor(NetworkRegressor):
         mean = self._one(K_cross @ self.dual_coef_ * self.y_std_ + self.y_mean_)
         if not (return_std or return_cov):
             return mean
-        prior = self._covariance("diagonal", rows)  # which a precomputed kernel refuses
+        if isinstance(self.kernel_, Precomputed):
+            self.kernel_.refuse_error_bars()
         if return_std:
+            prior = self._covariance("diagonal", rows)
             std = np.sqrt(self._per_output(posterior_variance, K_cross, prior)) * self.y_std_
             return mean, self._one(np.hypot(std, np.sqrt(noise)))
         cov = self._per_output(posterior_covariance, K_cross, self._covariance("matrix", rows))
@@ -369,16 +367,31 @@ def _rescaled(data: TrainingRows, best: OptimalScales) -> TrainingRows:
     return TrainingRows(data.kernel, data.rows * best.input_scale, data.reference)
 
 
-def _posterior(K: np.ndarray, parts: list[MergedTargets]) -> dict[str, Any]:
-    """Fitted attributes of the posterior for normalized targets."""
-    found = [condition(K, part.mean, part.noise) for part in parts]
+def _posterior(
+    K: np.ndarray,
+    parts: list[MergedTargets],
+    noise: np.ndarray,
+    scale: TargetScale,
+    best: OptimalScales,
+) -> dict[str, Any]:
+    """Fitted attributes of the posterior, for normalized targets with `noise` (n, n_targets)."""
+    scaled, parts = best.output_scale * K, [part.times(best.noise) for part in parts]
+    found = [condition(scaled, part.mean, part.noise) for part in parts]
     log_evidence = [
         float((posterior.log_evidence + part.log_within()).sum())
         for posterior, part in zip(found, parts, strict=True)
     ]
+    noise = in_units_of_y(best.noise * noise, scale)
     return {
+        "noise_": np.array(noise[0] if (noise == noise[:1]).all() else noise),
+        "y_mean_": scale.mean,
+        "y_std_": scale.std,
+        "output_scale_": best.output_scale,
+        "input_scale_": best.input_scale,
+        "n_iter_": best.n_iter,
         "L_": np.stack([p.factorization.lower for p in found]),
         "jitter_": max(p.factorization.jitter for p in found),
         "dual_coef_": np.concatenate([p.coefficients for p in found], axis=1),
-        "log_marginal_likelihood_value_": sum(log_evidence),
+        "log_marginal_likelihood_value_": sum(log_evidence)
+        - len(noise) * float(np.log(scale.std).sum()),
     }

@@ -12,9 +12,10 @@ from .._validation import all_or_nothing
 from ..inference import Schedule, mean_diagonal, target_scale
 from ._base import check_nonnegative, check_weights
 from ._docs import estimator_docs
+from ._evidence import OptimalScales
 from ._grid import Grid, check_axis
 from ._left_out import LeftOutRegressor, log_density, r_squared
-from ._noise import in_units_of_y, merge_outputs
+from ._noise import merge_outputs
 from ._progress import reports_progress
 from ._search import NetworkSearch
 from ._search_data import Posed, SearchData, Variance
@@ -152,22 +153,19 @@ class NNGPRegressorCV(NetworkSearch, NNGPRegressor):
         K = np.asarray(blocks[place["depth"]], dtype=np.float64)
         found |= self._conditioned(data, K, noises[place["noise"]])
         found |= self._of_depth(data, place["depth"]) | {"X_fit_": data.merged.reference}
-        found |= {"output_scale_": 1.0, "input_scale_": np.ones(rows.shape[1]), "n_iter_": 0}
         self.__dict__.update(found, _one_target=y.ndim == 1)
         return self
 
     def _conditioned(self, data: SearchData, K: np.ndarray, relative: float) -> dict[str, Any]:
         """Fitted attributes of the posterior."""
-        n, groups = len(data.y), data.groups
-        columns = data.y.reshape(n, -1)
+        groups, columns = data.groups, data.y.reshape(len(data.y), -1)
         scale = target_scale(columns, data.weight, self.normalize_y)
         targets = scale.normalized(columns)
         level = relative * mean_diagonal(K, groups.total(data.weight))
         noise = np.full(targets.shape, level)
-        found = _posterior(K, merge_outputs(targets, noise, data.weight, groups))
-        found["log_marginal_likelihood_value_"] -= n * float(np.log(scale.std).sum())
-        found |= {"noise_": in_units_of_y(noise[0], scale)}
-        found |= {"y_mean_": scale.mean, "y_std_": scale.std}
+        parts = merge_outputs(targets, noise, data.weight, groups)
+        given = OptimalScales(input_scale=np.ones(self.n_features_in_))
+        found = _posterior(K, parts, noise, scale, given)
         return found | {"targets_": targets, "weight_": data.weight, "group_": groups.of_row}
 
     def _posed(self, y: np.ndarray, weight: np.ndarray) -> Posed:

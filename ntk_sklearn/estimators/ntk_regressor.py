@@ -237,9 +237,10 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
             raise ValueError("one network has no error bars: they need initial='zero'")
         if self._loss != "squared":
             raise ValueError(f"error bars are known for loss='squared', not for {self._loss!r}")
-        if self.uncertainty == "ensemble" and not (
-            self.nngp_train_.size or isinstance(self.kernel_, Precomputed)
-        ):
+        if isinstance(self.kernel_, Precomputed):
+            if self.uncertainty == "ntkgp":
+                self.kernel_.refuse_error_bars()
+        elif self.uncertainty == "ensemble" and not self.nngp_train_.size:
             raise ValueError("uncertainty='ensemble' was set after fit: fit again")
         if np.ndim(t):
             raise ValueError("error bars are given at one time t, not at an array of them")
@@ -250,8 +251,7 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
         """Variance (m,) or covariance (m, m) for normalized targets."""
         ensemble = self.uncertainty == "ensemble"
         kernel = self.kernel_.of_network("nngp" if ensemble else "ntk")
-        prior = kernel.diagonal(rows)[0]  # which a precomputed kernel refuses
-        prior = np.asarray(kernel.matrix(rows)[0] if full else prior, dtype=np.float64)
+        prior = np.asarray(kernel.matrix(rows) if full else kernel.diagonal(rows), np.float64)[0]
         A = self._smoother(blocks[0], t)
         if ensemble:
             moment = initialization_covariance if full else initialization_variance

@@ -39,13 +39,15 @@ class Precomputed:
         """(n, m): X itself, or its columns Y."""
         return self.matrix(X, Y)[0]
 
-    def diagonal(self, X: np.ndarray) -> NoReturn:
+    def refuse_error_bars(self) -> NoReturn:
         """Not known: a block of new against training rows does not hold k(x, x)."""
         raise ValueError(
             "error bars need k(x, x) of the new rows, which network='precomputed' does not give"
         )
 
-    diag = diagonal
+    def diagonal(self, X: np.ndarray) -> NoReturn:
+        """Refused like error bars."""
+        self.refuse_error_bars()
 
     def initial_outputs(self, X: np.ndarray, n_outputs: int, random_state: int) -> NoReturn:
         """Not known: random functions are those of a network."""
