@@ -1,0 +1,129 @@
+"""Which dual activations the fused engine knows: their formulas, parameters and tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from numbers import Real
+from typing import Any
+
+from torch import Tensor
+
+from ...duals import GELU, RBF, ABReLU, DualActivation, Erf, Exp, Gaussian, Linear, Sign, Sin
+from ...duals.pair import safe_divide, safe_sqrt
+from . import formulas
+
+Parameters = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A dual activation as numbers: an index into `FORMULAS`, and the formula's parameters."""
+
+    kind: int
+    parameters: Parameters
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What the engine knows about one class of duals."""
+
+    dual: type[DualActivation]
+    formula: Callable[..., Any]
+    parameters: Callable[[Any], Parameters]
+    table: Callable[[Any, Tensor], tuple[Tensor, Tensor]]
+
+
+def _roots(dual: Any, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Standard deviations and their reciprocals, 0 where the variance is 0."""
+    root = safe_sqrt(v)
+    return root, safe_divide(root.new_ones(()), root)
+
+
+def _signs(dual: Any, v: Tensor) -> tuple[Tensor, Tensor]:
+    return (v > 0).to(v), _roots(dual, v)[1]
+
+
+def _saturated(rate: Callable[[Any], float]) -> Callable[[Any, Tensor], tuple[Tensor, Tensor]]:
+    """1 / sqrt(1 + rate v) and sqrt(rate v / (1 + rate v))."""
+
+    def table(dual: Any, v: Tensor) -> tuple[Tensor, Tensor]:
+        scaled = rate(dual) * v
+        u = (1.0 + scaled).rsqrt()
+        return u, safe_sqrt(scaled) * u
+
+    return table
+
+
+def _abrelu(dual: ABReLU) -> Parameters:
+    even, odd = (dual.a + dual.b) ** 2 / 4.0, (dual.a - dual.b) ** 2 / 4.0
+    return 2.0 * odd / math.pi, even, -odd, 0.0
+
+
+def _erf(dual: Erf) -> Parameters:
+    height, rate2 = 2.0 / math.pi * dual.amplitude**2, dual.rate**2
+    return 2.0 * rate2, height, 2.0 * rate2 * height, 0.0
+
+
+def _gaussian(dual: Gaussian) -> Parameters:
+    height = dual.amplitude**2
+    return 2.0 * dual.rate, height, 2.0 * dual.rate * height, 0.0
+
+
+def _exp(dual: Exp) -> Parameters:
+    return dual.rate**2, dual.amplitude**2, 0.0, 0.0
+
+
+def _sin(dual: Sin) -> Parameters:
+    turn = math.cos(2.0 * dual.phase)
+    return dual.rate**2, 0.5 * dual.amplitude**2, 1.0 - turn, 1.0 + turn
+
+
+def _none(dual: DualActivation) -> Parameters:
+    return 0.0, 0.0, 0.0, 0.0
+
+
+_KINDS = (
+    _Kind(ABReLU, formulas.abrelu, _abrelu, _roots),
+    _Kind(Linear, formulas.linear, _none, _roots),
+    _Kind(Erf, formulas.erf, _erf, _saturated(lambda dual: 2.0 * dual.rate**2)),
+    _Kind(GELU, formulas.gelu, _none, _saturated(lambda dual: 1.0)),
+    _Kind(Sin, formulas.sin, _sin, _roots),
+    _Kind(RBF, formulas.rbf, lambda dual: (dual.gamma, 0.0, 0.0, 0.0), _roots),
+    _Kind(Exp, formulas.exponential, _exp, _roots),
+    _Kind(Gaussian, formulas.gaussian, _gaussian, _saturated(lambda dual: 2.0 * dual.rate)),
+    _Kind(Sign, formulas.sign, _none, _signs),
+)
+FORMULAS: tuple[Callable[..., Any], ...] = tuple(kind.formula for kind in _KINDS)
+
+
+def _index(dual: DualActivation) -> int | None:
+    """The kind of exactly this class: a subclass may mean another function."""
+    return next((i for i, kind in enumerate(_KINDS) if type(dual) is kind.dual), None)
+
+
+def lower(dual: DualActivation) -> Lowered | None:
+    """The dual for the fused engine, or None where it has no fused form.
+
+    Users' own classes have none, nor has `Polynomial`, nor duals with tensors among their fields.
+    """
+    kind = _index(dual)
+    numbers = all(isinstance(getattr(dual, f.name), Real) for f in fields(dual))  # type: ignore
+    if kind is None or not numbers:
+        return None
+    return Lowered(kind, _KINDS[kind].parameters(dual))
+
+
+def table(dual: DualActivation, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """The numbers u and w of every variance, for the formula of a dual that `lower` accepts.
+
+    Raises
+    ------
+    TypeError
+        If the dual has no fused form.
+    """
+    kind = _index(dual)
+    if kind is None:
+        raise TypeError(f"{type(dual).__name__} has no fused form")
+    return _KINDS[kind].table(dual, variance)

@@ -1,0 +1,161 @@
+"""Formulas of the dual activations for one entry of the kernel per lane.
+
+``formula(q, ux, wx, uz, wz, *parameters)`` gives T = E[phi(x) phi(z)] and T' = E[phi'(x) phi'(z)]
+from the covariance q and two tabulated numbers u and w of each variance v (`activations.table`).
+The derivations stand with the duals; correlations within rounding of +-1 are set there, so that
+equal, parallel and antiparallel patches are exact however deep the network.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from numba import njit
+
+from ...duals.pair import SNAP
+from .functions import angle_over_sine, exp, expm1, near_angle_over_sine
+from .lanes import absolute, copysign, fma, polynomial, sqrt, where_less
+
+_TURN = 1.0 / (2.0 * math.pi)
+
+# The largest number below 1 that is not snapped: numbers there lie half an epsilon apart.
+_apart = polynomial((1.0 - (SNAP + 0.5) * 2.0**-23,), (1.0 - (SNAP + 0.5) * 2.0**-52,))
+
+
+@njit(forceinline=True)
+def _snapped(q: Any, size: Any) -> Any:
+    """|q|, and `size` itself where |q| is within rounding of it or above."""
+    absolute_q = absolute(q)
+    return where_less(_apart(q) * size, absolute_q, size, absolute_q)
+
+
+@njit(forceinline=True)
+def abrelu(
+    q: Any, ux: Any, wx: Any, uz: Any, wz: Any, kink: Any, even: Any, odd: Any, rest: Any
+) -> Any:
+    """u = sqrt v, w = 1 / u; T' = even + sign(q) |kink t + odd| with the lines' acute angle t."""
+    c = q * (wz * wx)
+    size = absolute(c)
+    size = where_less(_apart(size), size, 1.0, size)
+    g = 1.0 - size
+    bend = sqrt(fma(g, size, g)) * kink
+    slope = copysign(fma(bend, angle_over_sine(g), odd), c) + even
+    return (uz * ux) * fma(copysign(size, c), slope, bend), slope
+
+
+@njit(forceinline=True)
+def linear(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """The covariance is kept."""
+    return q, fma(q, 0.0, 1.0)
+
+
+@njit(forceinline=True)
+def sign(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """u = 1, or 0 at variance 0, w = 1 / sqrt v; 1 - 2 t / pi, and no derivative."""
+    c = q * (wz * wx)
+    g = 1.0 - _snapped(c, 1.0)
+    t = sqrt(g * (2.0 - g)) * angle_over_sine(g)
+    return (uz * ux) * copysign(fma(t, -2.0 / math.pi, 1.0), c), q * 0.0
+
+
+@njit(forceinline=True)
+def _saturated(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, rate: Any) -> Any:
+    """|c| and sqrt(1 - c^2) of c = rate q ux uz, where u^2 = 1 / (1 + rate v) and w^2 = 1 - u^2.
+
+    1 - c^2 = u_x^2 + u_z^2 - u_x^2 u_z^2 + (w_x w_z)^2 - c^2 is a sum of terms >= 0.
+    """
+    k, largest = uz * ux, wz * wx
+    c = _snapped(q * k * rate, largest)
+    rest = fma(k * -1.0, k, fma(uz, uz, ux * ux))
+    return c, sqrt(fma(largest - c, largest + c, rest))
+
+
+@njit(forceinline=True)
+def _arcsine(c: Any, root: Any) -> Any:
+    """arcsin(c) = arccos(root) and its complement from c >= 0 and root = sqrt(1 - c^2)."""
+    small, large = where_less(c, root, c, root), where_less(c, root, root, c)
+    near = small * near_angle_over_sine(1.0 - large)
+    far = 0.5 * math.pi - near
+    return where_less(c, root, near, far), where_less(c, root, far, near)
+
+
+@njit(forceinline=True)
+def erf(
+    q: Any, ux: Any, wx: Any, uz: Any, wz: Any, rate: Any, height: Any, steepness: Any, rest: Any
+) -> Any:
+    """The arcsine kernel, with `_saturated` numbers."""
+    c, root = _saturated(q, ux, wx, uz, wz, rate)
+    angle, _ = _arcsine(c, root)
+    return copysign(angle * height, q), (uz * ux) * steepness / root
+
+
+@njit(forceinline=True)
+def gaussian(
+    q: Any, ux: Any, wx: Any, uz: Any, wz: Any, rate: Any, height: Any, steepness: Any, rest: Any
+) -> Any:
+    """a^2 / sqrt D and its derivative, with `_saturated` numbers: u_x u_z sqrt D = root."""
+    c, root = _saturated(q, ux, wx, uz, wz, rate)
+    ratio = uz * ux / root
+    return ratio * height, copysign(c, q) * (ratio * ratio) * steepness / root
+
+
+@njit(forceinline=True)
+def gelu(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """With `_saturated` numbers, k = u_x u_z and m = w_x w_z: cov = c / k, var_x var_z = (m / k)^2.
+
+    T = (k^2 c^2 + m^2 root^2) / (k root) / (2 pi) + cov (arcsin(c) / (2 pi) + 1 / 4).
+    """
+    c, root = _saturated(q, ux, wx, uz, wz, 1.0)
+    k, m = uz * ux, wz * wx
+    angle, complement = _arcsine(c, root)
+    # arcsin(c) / (2 pi) + 1 / 4 without cancellation at c near -1
+    turn = where_less(q, 0.0, complement, angle + 0.5 * math.pi) * _TURN
+    inverse = 1.0 / (k * root)
+    cov, lean, bend = copysign(c, q) * (root * inverse), k * c, m * root
+    value = fma(cov, turn, fma(lean, lean, bend * bend) * inverse * _TURN)
+    tilt = copysign(c * (k * inverse), q)  # c / root
+    ratio = k * (k * inverse)  # k / root
+    total = fma(ratio, ratio, fma(uz, uz, ux * ux))
+    return value, fma(tilt * _TURN, total, turn)
+
+
+@njit(forceinline=True)
+def _distances(q: Any, ux: Any, uz: Any) -> Any:
+    """E (x - sign(q) z)^2 and |q|, with u = sqrt v."""
+    size = uz * ux
+    near, apart = _snapped(q, size), uz - ux
+    return fma(apart, apart, (size - near) * 2.0), near
+
+
+@njit(forceinline=True)
+def rbf(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, gamma: Any, b: Any, c: Any, d: Any) -> Any:
+    """u = sqrt v; exp(-gamma E (x - z)^2)."""
+    least, size = _distances(q, ux, uz)
+    value = exp(where_less(q, 0.0, fma(size, 4.0, least), least) * (gamma * -1.0))
+    return value, value * (2.0 * gamma)
+
+
+@njit(forceinline=True)
+def exponential(
+    q: Any, ux: Any, wx: Any, uz: Any, wz: Any, rate2: Any, height: Any, c: Any, d: Any
+) -> Any:
+    """u = sqrt v; a^2 exp(r^2 E (x + z)^2 / 2)."""
+    least, size = _distances(q, ux, uz)
+    value = exp(where_less(q, 0.0, least, fma(size, 4.0, least)) * (0.5 * rate2)) * height
+    return value, value * rate2
+
+
+@njit(forceinline=True)
+def sin(
+    q: Any, ux: Any, wx: Any, uz: Any, wz: Any, rate2: Any, height: Any, less: Any, more: Any
+) -> Any:
+    """u = sqrt v. The slower of the waves E cos(r (x -+ z)) and their difference are E, E h."""
+    least, size = _distances(q, ux, uz)
+    slow = exp(least * (-0.5 * rate2))
+    lost = expm1(size * (-2.0 * rate2)) * slow
+    fast = slow + lost
+    difference = copysign(lost, q)
+    plus = where_less(q, 0.0, slow, fast)
+    value, slope = fma(plus, less, difference), fma(plus, more, difference)
+    return value * height, slope * (height * rate2)

@@ -1,0 +1,285 @@
+"""From trees of layers to the table that the engine executes: one rule per layer type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce, singledispatch
+from math import prod
+
+from ...architecture import (
+    Activation,
+    AvgPool,
+    Concat,
+    Conv,
+    Flatten,
+    GlobalAvgPool,
+    GlobalSumPool,
+    Identity,
+    Layer,
+    Serial,
+    Sum,
+    SumPool,
+    Window,
+    windows,
+)
+from ...duals import DualActivation, resolve
+from ...recursion import unrolled
+from .program import Affine, Head, Operation, Program, Register, Sink, Sizes, Stage
+
+_POINT = Window(size=1, stride=1, dilation=1, low=0, high=0, wrap=False, out=1)
+
+
+class NotFusedError(Exception):
+    """The network has a part that the engine does not cover; the message says which."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A register of a stage, and the activation that its next reader has to apply."""
+
+    stage: int
+    register: int
+    activation: DualActivation | None = None
+
+
+@dataclass(frozen=True)
+class Flat:
+    """What a head leaves: no positions."""
+
+    head: int
+
+
+def lower(networks: Sequence[Layer], spatial: Sizes) -> Program:
+    """The program of several networks of images; common leading layers are computed once.
+
+    Raises
+    ------
+    NotFusedError
+        Naming what the engine does not cover.
+    """
+    sizes = (1,) * (2 - len(spatial)) + tuple(spatial)
+    if len(sizes) > 2:
+        raise NotFusedError(f"images with {len(spatial)} spatial axes")
+    builder = Builder(sizes, len(spatial))
+    ends: dict[int, tuple[int, tuple[Layer, ...]]] = {}
+    rest = [(k, unrolled(network)) for k, network in enumerate(networks)]
+    _walk(rest, Signal(0, 0), builder, ends)
+    builder.program.tails = [ends[k] for k in range(len(networks))]
+    return builder.program
+
+
+def _walk(
+    rest: list[tuple[int, tuple[Layer, ...]]],
+    signal: Signal | Flat,
+    builder: Builder,
+    ends: dict[int, tuple[int, tuple[Layer, ...]]],
+) -> None:
+    """Lower the next layers of several networks, one time each, until their heads."""
+    while isinstance(signal, Signal):
+        branches: dict[Layer, list[tuple[int, tuple[Layer, ...]]]] = {}
+        for k, layers in rest:
+            if not layers:
+                raise NotFusedError("a network without a head behind its positions")
+            branches.setdefault(layers[0], []).append((k, layers[1:]))
+        if len(branches) > 1:
+            for layer, group in branches.items():
+                _walk(group, lower_layer(layer, builder, signal), builder, ends)
+            return
+        ((layer, rest),) = branches.items()
+        signal = lower_layer(layer, builder, signal)
+    for k, layers in rest:
+        ends[k] = (signal.head, layers)
+
+
+class Builder:
+    """A program while it is being written."""
+
+    def __init__(self, sizes: Sizes, rank: int) -> None:
+        self.rank = rank
+        source = Stage(-1, [Register(sizes, (1,) * len(sizes))])
+        self.program = Program([source], [], [], [])
+
+    def register(self, signal: Signal) -> Register:
+        """The register that a signal stands in."""
+        return self.program.stages[signal.stage].registers[signal.register]
+
+    def windows(self, layer: Conv | AvgPool | SumPool, signal: Signal) -> tuple[Window, ...]:
+        """Its windows along both axes, the first of which one-dimensional images lack."""
+        sizes = self.register(signal).sizes
+        missing = len(sizes) - self.rank
+        return (_POINT,) * missing + windows(layer, sizes[missing:])
+
+    def points(self, signal: Signal) -> tuple[Window, ...]:
+        """Windows of one position, which keep the image as it is."""
+        return tuple(replace(_POINT, out=n) for n in self.register(signal).sizes)
+
+    def emit(self, signal: Signal, sink: Sink, target: int, **what: object) -> Operation:
+        """Append an operation that reads the signal."""
+        stage = self.program.stages[signal.stage]
+        what.setdefault("windows", self.points(signal))
+        operation = Operation(signal.register, sink, target, activation=signal.activation, **what)  # type: ignore[arg-type]
+        if signal.activation is not None:
+            operation.table = self.program.n_tables
+            self.program.n_tables += 1
+        stage.operations.append(operation)
+        return operation
+
+    def compute(
+        self, signal: Signal, taps: tuple[Window, ...] | None = None, affine: Affine = Affine()
+    ) -> Signal:
+        """Sum over windows and map linearly, into a new register."""
+        taps = self.points(signal) if taps is None else taps
+        stage, source = self.program.stages[signal.stage], self.register(signal)
+        strides = tuple(s * w.stride for s, w in zip(source.strides, taps, strict=True))
+        stage.registers.append(Register(tuple(w.out for w in taps), strides))
+        target = len(stage.registers) - 1
+        self.emit(signal, Sink.REGISTER, target, windows=taps, affine=affine)
+        return Signal(signal.stage, target)
+
+    def settled(self, signal: Signal) -> Signal:
+        """The signal with its activation applied."""
+        return signal if signal.activation is None else self.compute(signal)
+
+    def pass_on(self, signal: Signal, taps: tuple[Window, ...], **what: object) -> Signal:
+        """Collect all planes in a new buffer, which a new stage reads."""
+        buffer = self.buffer(tuple(w.out for w in taps))
+        self.emit(signal, Sink.BUFFER, buffer, windows=taps, **what)
+        return self.read(buffer)
+
+    def buffer(self, sizes: Sizes) -> int:
+        """A new buffer between stages."""
+        self.program.buffers.append(sizes)
+        return len(self.program.buffers) - 1
+
+    def read(self, buffer: int) -> Signal:
+        """The new stage that reads a buffer."""
+        sizes = self.program.buffers[buffer]
+        self.program.stages.append(Stage(buffer, [Register(sizes, (1,) * len(sizes))]))
+        return Signal(len(self.program.stages) - 1, 0)
+
+
+@singledispatch
+def lower_layer(layer: Layer, builder: Builder, signal: Signal) -> Signal | Flat:
+    """Append the operations of a layer to the program."""
+    raise NotFusedError(f"the layer {type(layer).__name__}")
+
+
+@lower_layer.register
+def _(layer: Identity, builder: Builder, signal: Signal) -> Signal:
+    return signal
+
+
+@lower_layer.register
+def _(layer: Serial, builder: Builder, signal: Signal) -> Signal:
+    return reduce(lambda at, child: _inside(child, builder, at), layer.layers, signal)
+
+
+def _inside(layer: Layer, builder: Builder, signal: Signal) -> Signal:
+    found = lower_layer(layer, builder, signal)
+    if isinstance(found, Flat):
+        raise NotFusedError("a head inside a branch")
+    return found
+
+
+@lower_layer.register
+def _(layer: Activation, builder: Builder, signal: Signal) -> Signal:
+    return replace(builder.settled(signal), activation=resolve(layer.function))
+
+
+@lower_layer.register
+def _(layer: Conv, builder: Builder, signal: Signal) -> Signal:
+    taps = builder.windows(layer, signal)
+    w2, b2 = layer.w_std**2 / prod(w.size for w in taps), layer.b_std**2
+    bias_ntk = layer.lr_multiplier * b2 if layer.bias_ntk is None else layer.bias_ntk
+    affine = Affine(w2, b2, layer.lr_multiplier, bias_ntk)
+    wrapped = any(w.wrap and w.size > 1 for w in taps)
+    if wrapped and any(w.stride > 1 for w in taps):
+        # Planes of one displacement modulo the size do not stay such planes.
+        summed = Affine(rate=affine.rate)
+        signal = builder.pass_on(signal, taps, together=True, affine=summed)
+        return builder.compute(signal, affine=replace(affine, rate=0.0))
+    if wrapped or any(map(_moves, taps)):
+        signal = _agreeing(builder, signal, wrapped)
+    return builder.compute(signal, taps, affine)
+
+
+def _moves(window: Window) -> bool:
+    """Whether it does anything at the borders of an image that other positions do not see."""
+    return window.size > 1 or window.stride > 1 or window.low > 0 or window.high > 0
+
+
+def _agreeing(builder: Builder, signal: Signal, wrapped: bool) -> Signal:
+    """The signal in a stage whose planes are wrapped, or are not."""
+    if builder.program.stages[signal.stage].wrapped is (not wrapped):
+        signal = builder.pass_on(signal, builder.points(signal))
+    builder.program.stages[signal.stage].wrapped = wrapped
+    return signal
+
+
+@lower_layer.register(AvgPool)
+@lower_layer.register(SumPool)
+def _(layer: AvgPool | SumPool, builder: Builder, signal: Signal) -> Signal:
+    taps = builder.windows(layer, signal)
+    size = prod(w.size for w in taps) if isinstance(layer, AvgPool) else 1
+    return builder.pass_on(signal, taps, affine=Affine(1.0 / size**2))
+
+
+@lower_layer.register(GlobalAvgPool)
+@lower_layer.register(GlobalSumPool)
+@lower_layer.register(Flatten)
+def _(layer: Layer, builder: Builder, signal: Signal) -> Flat:
+    n_positions = prod(builder.register(signal).sizes)
+    diagonal = isinstance(layer, Flatten)
+    power = {Flatten: 1, GlobalAvgPool: 2, GlobalSumPool: 0}[type(layer)]
+    builder.program.heads.append(Head(diagonal, 1.0 / n_positions**power))
+    head = len(builder.program.heads) - 1
+    builder.emit(signal, Sink.HEAD, head)
+    return Flat(head)
+
+
+@lower_layer.register(Sum)
+@lower_layer.register(Concat)
+def _(layer: Sum | Concat, builder: Builder, signal: Signal) -> Signal:
+    start = builder.settled(signal)
+    ends = [builder.settled(_inside(b, builder, start)) for b in layer.branches]
+    shares = layer.shares if isinstance(layer, Concat) else (1.0,) * len(ends)
+    places = {(end.stage, builder.register(end).strides) for end in ends}
+    join = _added if len(places) == 1 else _collected
+    return join(builder, start, ends, shares)
+
+
+def _added(
+    builder: Builder, start: Signal, ends: list[Signal], shares: Sequence[float]
+) -> Signal:
+    """Branches of one stage, added up in the register of the first that has one of its own."""
+    operations = builder.program.stages[start.stage].operations
+    total = next((end for end in ends if end != start), None)
+    if total is None:
+        total = builder.compute(start, affine=Affine(0.0))
+    own = [pair for pair in zip(ends, shares, strict=True) if pair[0] != start]
+    for end, share in own:
+        for operation in operations:
+            if operation.sink is Sink.REGISTER and operation.target == end.register:
+                operation.affine = _scaled(operation.affine, share)
+                operation.accumulate |= end != total
+                operation.target = total.register
+    for share in (share for end, share in zip(ends, shares, strict=True) if end == start):
+        builder.emit(start, Sink.REGISTER, total.register, affine=Affine(share), accumulate=True)
+    return total
+
+
+def _scaled(affine: Affine, share: float) -> Affine:
+    return Affine(
+        share * affine.scale, share * affine.bias, affine.rate, share * affine.bias_ntk
+    )
+
+
+def _collected(
+    builder: Builder, start: Signal, ends: list[Signal], shares: Sequence[float]
+) -> Signal:
+    """Branches of several stages, added up in a buffer."""
+    buffer = builder.buffer(builder.register(ends[0]).sizes)
+    for end, share in zip(ends, shares, strict=True):
+        builder.emit(end, Sink.BUFFER, buffer, affine=Affine(share))
+    return builder.read(buffer)

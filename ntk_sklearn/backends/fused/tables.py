@@ -1,0 +1,222 @@
+"""The program as arrays of integers and numbers: what compiled code can read."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from ...architecture import Window
+from .activations import lower as lower_activation
+from .demand import Displacements
+from .lanes import LANES
+from .lowering import NotFusedError
+from .program import Operation, Program, Sink, Stage
+
+# Columns of the table of operations, ...
+SOURCE, SINK, TARGET, KIND, TABLE, ACCUMULATE, TOGETHER = range(7)
+SIZE, STRIDE, DILATION, LOW = 7, 9, 11, 13  # each for both axes
+ENDS = 15  # where the windows of every position begin in `starts`, for both axes
+# Columns of all the tables, which compiled code reads as flat arrays.
+OPERATION, NUMBERS, REGISTER, STAGE, PLANE_COLUMNS, BUFFER_COLUMNS = 17, 8, 5, 7, 2, 8
+# ... of its numbers, ...
+PARAMETERS, SCALE, BIAS, RATE, BIAS_NTK = 0, 4, 5, 6, 7
+# ... of registers, ...
+HEIGHT, WIDTH, STRIDES, OFFSET = 0, 1, 2, 4
+# ... of stages, ...
+FIRST, LAST, WRAPPED, BUFFER, FIRST_PLANE, LAST_PLANE, FIRST_REGISTER = range(7)
+# ... and of buffers (after height, width; their slots by displacement modulo the size).
+SLOTS, N_SLOTS, AT, HALF = 2, 4, 6, 7
+
+
+class Tables(NamedTuple):
+    """A program with the displacements it computes.
+
+    Offsets are in numbers. The workspace holds the buffers, the registers of the largest stage, and
+    from `rows` on rows of scratch, of `width` vectors each.
+    """
+
+    operations: np.ndarray  # (n_operations, 17) integers
+    numbers: np.ndarray  # (n_operations, 8) in the kernel's precision
+    registers: np.ndarray  # (n_registers, 5)
+    stages: np.ndarray  # (n_stages, 7)
+    planes: np.ndarray  # (n_planes, 2): displacements along both axes
+    buffers: np.ndarray  # (n_buffers, 8)
+    slots: np.ndarray  # the planes of all buffers by displacement; -1 is not demanded
+    starts: np.ndarray  # where the windows of every position begin in `places` and `taps`
+    places: np.ndarray
+    taps: np.ndarray
+    diagonal: np.ndarray  # (n_heads,): whether equal positions only are summed
+    n_channels: int
+    n_buffered: int  # numbers of all buffers, which are zero at first
+    rows: int
+    width: int
+    depth: int  # rows of the tallest window
+    n_numbers: int  # size of the workspace
+
+
+class _Writer:
+    """Collects the rows of all tables."""
+
+    def __init__(self, program: Program, displacements: list[Displacements]) -> None:
+        self.program, self.displacements = program, displacements
+        self.starts: list[int] = []
+        self.places: list[int] = []
+        self.taps: list[int] = []
+        self.slots: list[int] = []
+        self.buffers: list[list[int]] = []
+        self.offset = 0
+        for buffer in range(len(program.buffers)):
+            self.add_buffer(buffer)
+
+    def add_buffer(self, buffer: int) -> None:
+        """Place a buffer of the planes that its reader demands."""
+        sizes = self.program.buffers[buffer]
+        reader = next(k for k, s in enumerate(self.program.stages) if s.source == buffer)
+        pointers, counts = [], []
+        for size, wanted in zip(sizes, self.displacements[reader], strict=True):
+            residues = sorted({d % size for d in wanted if abs(d) < size})
+            pointers.append(len(self.slots))
+            counts.append(len(residues))
+            places = dict(zip(residues, range(size), strict=False))
+            self.slots += [places.get(r, -1) for r in range(size)]
+        half = int(np.prod([*counts, *sizes])) * LANES
+        self.buffers.append([*sizes, *pointers, *counts, self.offset, half])
+        self.offset += 2 * half
+
+    def windows_of(self, window: Window, size: int) -> int:
+        """Where the windows that each position lies in begin: their places, and its tap in them."""
+        first = len(self.starts)
+        found: list[list[tuple[int, int]]] = [[] for _ in range(size)]
+        for place, tap in product(range(window.out), range(window.size)):
+            position = place * window.stride + tap * window.dilation - window.low
+            if window.wrap:
+                position %= size
+            if 0 <= position < size:
+                found[position].append((place, tap))
+        for entries in found:
+            self.starts.append(len(self.places))
+            self.places += [place for place, _ in entries]
+            self.taps += [tap for _, tap in entries]
+        self.starts.append(len(self.places))
+        return first
+
+
+def build(
+    program: Program, displacements: list[Displacements], n_channels: int, dtype: np.dtype
+) -> Tables:
+    """Write a program, with the displacements that each stage computes, as arrays."""
+    writer = _Writer(program, displacements)
+    n_buffered = writer.offset
+    tables = table_offsets(program)
+    operations, numbers, stages, registers, planes = [], [], [], [], []
+    widest, tallest, most = 1, 1, 0
+    for stage, wanted in zip(program.stages, displacements, strict=True):
+        first = len(registers)
+        placed, used = _places(stage, n_buffered)
+        most = max(most, used)
+        for register, place in zip(stage.registers, placed, strict=True):
+            registers.append([*register.sizes, *register.strides, place])
+        begin = len(operations)
+        for operation in stage.operations:
+            operations.append(_row(writer, stage, operation, first, tables))
+            numbers.append(_numbers(operation))
+            taps = operation.windows
+            size = stage.registers[operation.source].sizes[1]
+            widest = max(widest, size + taps[1].low + taps[1].high, taps[1].out)
+            tallest = max(tallest, (taps[0].size - 1) * taps[0].dilation + 1)
+        start = len(planes)
+        planes += list(product(*wanted))
+        wrapped = int(bool(stage.wrapped))
+        ends = (begin, len(operations), wrapped, stage.source, start, len(planes), first)
+        stages.append(list(ends))
+    rows = n_buffered + most
+    return Tables(
+        _integers(operations),
+        np.array(numbers, dtype=dtype),
+        _integers(registers),
+        _integers(stages),
+        _integers(planes, 2),
+        _integers(writer.buffers, 8),
+        _integers(writer.slots),
+        _integers(writer.starts),
+        _integers(writer.places),
+        _integers(writer.taps),
+        _integers([int(head.diagonal) for head in program.heads]),
+        n_channels,
+        n_buffered,
+        rows,
+        widest,
+        tallest,
+        rows + 2 * (2 + tallest) * widest * LANES,
+    )
+
+
+def _integers(rows: list, columns: int = 0) -> np.ndarray:
+    found = np.array(rows, dtype=np.int64)
+    return found.reshape(-1, columns) if columns else found
+
+
+def table_offsets(program: Program) -> dict[int, int]:
+    """Where the table of each activation begins, in positions."""
+    offsets, at = {}, 0
+    for stage in program.stages:
+        for operation in stage.operations:
+            if operation.activation is not None:
+                offsets[operation.table] = at
+                at += int(np.prod(stage.registers[operation.source].sizes))
+    offsets[-1] = at  # the end, which no operation begins at
+    return offsets
+
+
+def _places(stage: Stage, start: int) -> tuple[list[int], int]:
+    """Places of the registers in the workspace, shared by those that are never alive together."""
+    first: dict[int, int] = {0: -1}
+    last: dict[int, int] = {}
+    for k, operation in enumerate(stage.operations):
+        last[operation.source] = k
+        if operation.sink is Sink.REGISTER:
+            first.setdefault(operation.target, k)
+            last[operation.target] = max(last.get(operation.target, k), k)
+    largest = 2 * LANES * max(int(np.prod(r.sizes)) for r in stage.registers)
+    free_at: list[int] = []  # per place, the operation behind which it is free
+    placed = []
+    for register in range(len(stage.registers)):
+        begin, end = first.get(register, -2), last.get(register, -2)
+        place = next((p for p, free in enumerate(free_at) if free < begin), len(free_at))
+        free_at[place : place + 1] = [end]
+        placed.append(start + place * largest)
+    return placed, largest * len(free_at)
+
+
+def _row(
+    writer: _Writer, stage: Stage, operation: Operation, first: int, tables: dict[int, int]
+) -> list[int]:
+    kind = -1
+    if operation.activation is not None:
+        lowered = lower_activation(operation.activation)
+        if lowered is None:
+            raise NotFusedError(f"the activation {operation.activation!r}")
+        kind = lowered.kind
+    target = operation.target + (first if operation.sink is Sink.REGISTER else 0)
+    sizes = stage.registers[operation.source].sizes
+    ends = (-1, -1)
+    if operation.sink is Sink.BUFFER:
+        ends = tuple(
+            writer.windows_of(w, n) for w, n in zip(operation.windows, sizes, strict=True)
+        )
+    row = [first + operation.source, int(operation.sink), target, kind]
+    row += [tables[operation.table], int(operation.accumulate), int(operation.together)]
+    for name in ("size", "stride", "dilation", "low"):
+        row += [getattr(window, name) for window in operation.windows]
+    return [*row, *ends]
+
+
+def _numbers(operation: Operation) -> list[float]:
+    affine = operation.affine
+    parameters = [0.0] * 4
+    if operation.activation is not None:
+        lowered = lower_activation(operation.activation)
+        parameters = [] if lowered is None else [*lowered.parameters]
+    return [*parameters, affine.scale, affine.bias, affine.rate, affine.bias_ntk]
