@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...duals import GELU, RBF, ABReLU, DualActivation, Erf, Exp, Gaussian, Linear, Sign, Sin
 from ...duals.pair import safe_divide, safe_sqrt
-from . import formulas
+from . import carried, formulas
 
 Parameters = tuple[float, float, float, float]
 
@@ -33,6 +33,7 @@ class _Kind:
     formula: Callable[..., Any]
     parameters: Callable[[Any], Parameters]
     table: Callable[[Any, Tensor], tuple[Tensor, Tensor]]
+    carried: Callable[..., Any] | None = None
 
 
 def _roots(dual: Any, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -46,19 +47,18 @@ def _signs(dual: Any, v: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _saturated(rate: Callable[[Any], float]) -> Callable[[Any, Tensor], tuple[Tensor, Tensor]]:
-    """1 / sqrt(1 + rate v) and sqrt(rate v / (1 + rate v))."""
+    """1 / sqrt(1 + rate v) and standard deviations."""
+    return lambda dual, v: ((1.0 + rate(dual) * v).rsqrt(), safe_sqrt(v))
 
-    def table(dual: Any, v: Tensor) -> tuple[Tensor, Tensor]:
-        scaled = rate(dual) * v
-        u = (1.0 + scaled).rsqrt()
-        return u, safe_sqrt(scaled) * u
 
-    return table
+def _halves(dual: Any, v: Tensor) -> tuple[Tensor, Tensor]:
+    return 0.5 * v, v
 
 
 def _abrelu(dual: ABReLU) -> Parameters:
     even, odd = (dual.a + dual.b) ** 2 / 4.0, (dual.a - dual.b) ** 2 / 4.0
-    return 2.0 * odd / math.pi, even, -odd, 0.0
+    square = dual.a**2 + dual.b**2
+    return 2.0 * odd / math.pi, even, -odd, 2.0 * dual.a * dual.b / square if square else 1.0
 
 
 def _erf(dual: Erf) -> Parameters:
@@ -85,17 +85,22 @@ def _none(dual: DualActivation) -> Parameters:
 
 
 _KINDS = (
-    _Kind(ABReLU, formulas.abrelu, _abrelu, _roots),
-    _Kind(Linear, formulas.linear, _none, _roots),
+    _Kind(ABReLU, formulas.abrelu, _abrelu, _roots, carried.abrelu),
+    _Kind(Linear, formulas.linear, _none, _roots, carried.linear),
     _Kind(Erf, formulas.erf, _erf, _saturated(lambda dual: 2.0 * dual.rate**2)),
     _Kind(GELU, formulas.gelu, _none, _saturated(lambda dual: 1.0)),
     _Kind(Sin, formulas.sin, _sin, _roots),
     _Kind(RBF, formulas.rbf, lambda dual: (dual.gamma, 0.0, 0.0, 0.0), _roots),
-    _Kind(Exp, formulas.exponential, _exp, _roots),
+    _Kind(Exp, formulas.exponential, _exp, _halves),
     _Kind(Gaussian, formulas.gaussian, _gaussian, _saturated(lambda dual: 2.0 * dual.rate)),
-    _Kind(Sign, formulas.sign, _none, _signs),
+    _Kind(Sign, formulas.sign, _none, _signs, carried.sign),
 )
 FORMULAS: tuple[Callable[..., Any], ...] = tuple(kind.formula for kind in _KINDS)
+# The same with angles that are carried, and whether they are carried beyond the activation.
+CARRIED: tuple[Callable[..., Any], ...] = tuple(
+    kind.carried or carried.forgetting(kind.formula) for kind in _KINDS
+)
+CARRIES: tuple[bool, ...] = tuple(kind.dual in (ABReLU, Linear) for kind in _KINDS)
 
 
 def _index(dual: DualActivation) -> int | None:
@@ -109,10 +114,12 @@ def lower(dual: DualActivation) -> Lowered | None:
     Users' own classes have none, nor has `Polynomial`, nor duals with tensors among their fields.
     """
     kind = _index(dual)
-    numbers = all(isinstance(getattr(dual, f.name), Real) for f in fields(dual))  # type: ignore
-    if kind is None or not numbers:
+    if kind is None:
         return None
-    return Lowered(kind, _KINDS[kind].parameters(dual))
+    if not all(isinstance(value, Real) for value in vars(dual).values()):
+        return None
+    a, b, c, d = _KINDS[kind].parameters(dual)
+    return Lowered(kind, (float(a), float(b), float(c), float(d)))
 
 
 def table(dual: DualActivation, variance: Tensor) -> tuple[Tensor, Tensor]:

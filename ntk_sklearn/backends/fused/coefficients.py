@@ -1,4 +1,7 @@
-"""Minimax polynomials for both precisions, constant term first; written by tools/minimax.py."""
+"""Minimax polynomials, constant term first; written by `tools/minimax.py`.
+
+Each has one set of coefficients for float32 and one for float64, with their relative errors.
+"""
 
 from __future__ import annotations
 

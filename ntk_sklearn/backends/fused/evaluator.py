@@ -1,149 +1,120 @@
-"""The fused evaluator: networks of images on the CPU, plane by plane."""
+"""The fused evaluator: networks of infinite width on the CPU, without their recursion's arrays."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...architecture import Activation, Layer, Positions
-from ...recursion import KernelState, propagate
+from ...architecture import Layer
 from ..problem import Problem
-from .demand import demanded
-from .lanes import LANES
-from .lowering import NotFusedError, lower
-from .own import aligned, own_tables
-from .planes import run
-from .program import Program
-from .tables import Tables, build, table_offsets
+from ..reference import mirrored
+from .lowering import NotFusedError
 
-
-@dataclass(frozen=True)
-class Plan:
-    """A lowered problem."""
-
-    program: Program
-    tables: Tables
-    own: Tables
-
-
-@lru_cache(maxsize=32)
-def plan(networks: tuple[Layer, ...], spatial: tuple[int, ...], channels: int, dtype: str) -> Plan:
-    program = lower(networks, spatial)
-    heads = {h for h, tail in program.tails if _needs_variance(tail)}
-    every = range(len(program.heads))
-    make = lambda found: build(program, found, channels, np.dtype(dtype))
-    return Plan(
-        program,
-        make(demanded(program, every, False)),
-        make(demanded(program, heads, True)),
-    )
-
-
-def _needs_variance(tail: tuple[Layer, ...]) -> bool:
-    return any("Activation" in repr(layer) for layer in tail)
+if TYPE_CHECKING:
+    from .dense import DensePlan
+    from .images import ImagePlan
 
 
 class FusedEvaluator:
-    """Networks of images on the CPU."""
+    """Runs whole networks on pieces of a tile that stay in the cache, compiled by numba.
+
+    Images are followed displacement by displacement: nothing of the size of all pairs of positions
+    is ever stored. Every tile is computed by one thread, which lets others run.
+    """
 
     name = "fused"
     concurrent = True
 
     def why_not(self, problem: Problem) -> list[str]:
+        """What keeps the problem from being lowered to a table of layers."""
+        reasons = []
         if problem.finite is not None:
-            return ["infinite width only"]
-        if not problem.input_shape.spatial:
-            return ["dense not yet"]
+            reasons.append(f"it computes infinite width, the network has {problem.finite.width}")
+        if problem.device.type != "cpu":
+            reasons.append(f"it runs on the CPU, the device is {problem.device}")
         try:
-            self._plan(problem)
+            _plan(problem)
+        except ImportError as error:
+            reasons.append(f"it needs numba, which cannot be imported ({error})")
         except NotFusedError as error:
-            return [str(error)]
-        return []
+            reasons.append(f"it does not cover {error}")
+        return reasons
 
-    def _plan(self, problem: Problem) -> Plan:
-        networks = tuple(dict.fromkeys(o.network for o in problem.outputs))
-        shape = problem.input_shape
-        return plan(networks, shape.spatial, shape.channels, str(problem.dtype)[6:])
+    def prepare(self, problem: Problem, X: Tensor) -> Any:
+        """The rows in the problem's precision, with what follows from their lengths."""
+        return _plan(problem).prepare(X.detach().numpy())
 
-    def prepare(self, problem: Problem, X: Tensor) -> np.ndarray:
-        dtype = np.dtype(str(problem.dtype)[6:])
-        return np.ascontiguousarray(X.detach().numpy(), dtype=dtype)
+    def prepared_bytes(self, problem: Problem) -> int:
+        """Bytes per row that `prepare` keeps."""
+        return _plan(problem).prepared_bytes()
 
-    def tile(self, problem, x, rows, z, cols, on_diagonal, out, halt=None):
-        p = self._plan(problem)
-        halt = np.zeros(1, np.uint8) if halt is None else halt
-        left, right = x[rows], z[cols]
-        n, m = len(left), len(right)
-        n_heads = len(p.program.heads)
-        xu, xw, own_x = _by_image(p, left)
-        scaled = left / left.dtype.type(p.tables.n_channels)
-        ws = aligned(p.tables.n_numbers, left.dtype)
-        found = np.empty((n_heads, 2, n, m))
-        own_z = np.empty((n_heads, m))
-        for j in range(0, m, LANES):
-            block = right[j : j + LANES]
-            k = len(block)
-            lanes = _lanes(block)
-            zu, zw, own_block = own_tables(p.program, p.own, lanes)
-            own_z[:, j : j + k] = own_block.reshape(n_heads, 2, LANES)[:, 0, :k]
-            last = min(n, j + LANES) if on_diagonal else n
-            sums = np.zeros((last, 2 * n_heads * LANES))
-            images = (scaled[:last], xu[:last], xw[:last], lanes, zu, zw)
-            run(p.tables, 0, len(p.program.stages), True, ws, *images, True, sums, halt)
-            got = sums.reshape(last, n_heads, 2, LANES)[..., :k]
-            found[:, :, :last, j : j + k] = np.moveaxis(got, 0, 2)
-        self._tails(problem, p, found, own_x, own_z, on_diagonal, out)
+    def tile(
+        self,
+        problem: Problem,
+        x: Any,
+        rows: slice,
+        z: Any,
+        cols: slice,
+        on_diagonal: bool,
+        out: Any,
+        halt: np.ndarray | None = None,
+    ) -> None:
+        """Fill a tile; see `Evaluator`."""
+        found = _plan(problem).tile(x[rows], z[cols], on_diagonal, halt)
+        for k, matrix in enumerate(_chosen(problem, found)):
+            whole = mirrored(torch.from_numpy(matrix)) if on_diagonal else torch.from_numpy(matrix)
+            out[k] = whole if isinstance(out, Tensor) else whole.numpy()
 
-    def _tails(self, problem, p, found, own_x, own_z, on_diagonal, out):
-        networks = list(dict.fromkeys(o.network for o in problem.outputs))
-        states = {}
-        for network, (head, tail) in zip(networks, p.program.tails, strict=True):
-            weight = p.program.heads[head].weight
-            t = lambda a: torch.from_numpy(np.asarray(a * weight, dtype=str(problem.dtype)[6:]))
-            q, ntk = t(found[head, 0]), t(found[head, 1])
-            same = torch.eye(len(q), dtype=torch.bool) if on_diagonal and _needs_variance(tail) else None
-            state = KernelState(q, ntk, t(own_x[head])[:, None], t(own_z[head])[None], 0, Positions.NONE, same)
-            with torch.no_grad():
-                for layer in tail:
-                    state = propagate(layer, state)
-            states[network] = state
-        for k, output in enumerate(problem.outputs):
-            value = getattr(states[output.network], output.quantity)
-            if on_diagonal:
-                value = value.triu() + value.triu(1).mT
-            out[k] = value.numpy()
+    def diagonal(self, problem: Problem, x: Any, rows: slice, out: Any) -> None:
+        """Fill k(x_i, x_i); see `Evaluator`."""
+        for k, values in enumerate(_chosen(problem, _plan(problem).diagonal(x[rows]))):
+            out[k] = values
 
-    def diagonal(self, problem, x, rows, out):
-        raise NotImplementedError
+    def workspace(self, problem: Problem) -> tuple[int, int]:
+        """Bytes per pair and per input of a tile."""
+        return _plan(problem).workspace()
 
-    def workspace(self, problem):
-        return 16, 1
+    def tile_side(self, problem: Problem) -> int:
+        """Rows of a tile that keeps one thread busy for a while."""
+        return _plan(problem).tile_side()
 
-    def tile_side(self, problem):
-        return 64
+    def least_side(self, problem: Problem) -> int:
+        """Rows of a tile that fill the vectors."""
+        return 16
 
 
-def _lanes(block: np.ndarray) -> np.ndarray:
-    """Images (k, n) side by side in lanes, (n * LANES,); the last one fills what is left."""
-    index = np.minimum(np.arange(LANES), len(block) - 1)
-    return np.ascontiguousarray(block[index].T).reshape(-1)
+def _chosen(problem: Problem, found: np.ndarray) -> Iterator[np.ndarray]:
+    """The outputs that the problem asks for, from NNGP and NTK of its networks."""
+    networks = _networks(problem)
+    for output in problem.outputs:
+        yield found[networks.index(output.network), int(output.quantity == "ntk")]
 
 
-def _by_image(p: Plan, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-    n_heads = len(p.program.heads)
-    size = table_offsets(p.program)[-1]
-    u, w = np.empty((2, len(rows), size), rows.dtype)
-    own = np.empty((n_heads, len(rows)))
-    for i in range(0, len(rows), LANES):
-        block = rows[i : i + LANES]
-        k = len(block)
-        bu, bw, sums = own_tables(p.program, p.own, _lanes(block))
-        u[i : i + k] = bu.reshape(-1, LANES)[:, :k].T
-        w[i : i + k] = bw.reshape(-1, LANES)[:, :k].T
-        own[:, i : i + k] = sums.reshape(n_heads, 2, LANES)[:, 0, :k]
-    return u, w, own
+def _networks(problem: Problem) -> tuple[Layer, ...]:
+    return tuple(dict.fromkeys(output.network for output in problem.outputs))
+
+
+def _plan(problem: Problem) -> DensePlan | ImagePlan:
+    shape, dtype = problem.input_shape, np.dtype(str(problem.dtype).removeprefix("torch."))
+    if not shape.channels:
+        raise NotFusedError("inputs with infinitely many channels")
+    return _planned(_networks(problem), shape.channels, shape.spatial, dtype)
+
+
+@lru_cache(maxsize=64)
+def _planned(
+    networks: tuple[Layer, ...], n_channels: int, spatial: tuple[int, ...], dtype: np.dtype
+) -> DensePlan | ImagePlan:
+    # numba takes a while to import, and may be missing
+    if spatial:
+        from .images import ImagePlan
+
+        return ImagePlan(networks, n_channels, spatial, dtype)
+    from .dense import DensePlan
+
+    return DensePlan(networks, n_channels, dtype)

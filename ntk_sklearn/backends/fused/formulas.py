@@ -24,7 +24,7 @@ _apart = polynomial((1.0 - (SNAP + 0.5) * 2.0**-23,), (1.0 - (SNAP + 0.5) * 2.0*
 
 
 @njit(forceinline=True)
-def _snapped(q: Any, size: Any) -> Any:
+def snapped(q: Any, size: Any) -> Any:
     """|q|, and `size` itself where |q| is within rounding of it or above."""
     absolute_q = absolute(q)
     return where_less(_apart(q) * size, absolute_q, size, absolute_q)
@@ -54,21 +54,24 @@ def linear(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d
 def sign(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     """u = 1, or 0 at variance 0, w = 1 / sqrt v; 1 - 2 t / pi, and no derivative."""
     c = q * (wz * wx)
-    g = 1.0 - _snapped(c, 1.0)
+    g = 1.0 - snapped(c, 1.0)
     t = sqrt(g * (2.0 - g)) * angle_over_sine(g)
     return (uz * ux) * copysign(fma(t, -2.0 / math.pi, 1.0), c), q * 0.0
 
 
 @njit(forceinline=True)
 def _saturated(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, rate: Any) -> Any:
-    """|c| and sqrt(1 - c^2) of c = rate q ux uz, where u^2 = 1 / (1 + rate v) and w^2 = 1 - u^2.
+    """|q|, c = rate |q| u_x u_z and sqrt(1 - c^2), where u = 1 / sqrt(1 + rate v) and w = sqrt v.
 
-    1 - c^2 = u_x^2 + u_z^2 - u_x^2 u_z^2 + (w_x w_z)^2 - c^2 is a sum of terms >= 0.
+    With k = u_x u_z and d = var_x var_z - q^2: 1 - c^2 = u_x^2 + u_z^2 - k^2 + (rate k)^2 d is a
+    sum of terms >= 0.
     """
-    k, largest = uz * ux, wz * wx
-    c = _snapped(q * k * rate, largest)
+    k, scale = uz * ux, wz * wx
+    size = snapped(q, scale)
+    steep = k * rate
     rest = fma(k * -1.0, k, fma(uz, uz, ux * ux))
-    return c, sqrt(fma(largest - c, largest + c, rest))
+    square = fma((scale - size) * steep, (scale + size) * steep, rest)
+    return size, size * steep, sqrt(square)
 
 
 @njit(forceinline=True)
@@ -85,7 +88,7 @@ def erf(
     q: Any, ux: Any, wx: Any, uz: Any, wz: Any, rate: Any, height: Any, steepness: Any, rest: Any
 ) -> Any:
     """The arcsine kernel, with `_saturated` numbers."""
-    c, root = _saturated(q, ux, wx, uz, wz, rate)
+    _, c, root = _saturated(q, ux, wx, uz, wz, rate)
     angle, _ = _arcsine(c, root)
     return copysign(angle * height, q), (uz * ux) * steepness / root
 
@@ -95,36 +98,32 @@ def gaussian(
     q: Any, ux: Any, wx: Any, uz: Any, wz: Any, rate: Any, height: Any, steepness: Any, rest: Any
 ) -> Any:
     """a^2 / sqrt D and its derivative, with `_saturated` numbers: u_x u_z sqrt D = root."""
-    c, root = _saturated(q, ux, wx, uz, wz, rate)
+    _, c, root = _saturated(q, ux, wx, uz, wz, rate)
     ratio = uz * ux / root
     return ratio * height, copysign(c, q) * (ratio * ratio) * steepness / root
 
 
 @njit(forceinline=True)
 def gelu(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    """With `_saturated` numbers, k = u_x u_z and m = w_x w_z: cov = c / k, var_x var_z = (m / k)^2.
+    """With `_saturated` numbers and k = u_x u_z, where sqrt D = root / k.
 
-    T = (k^2 c^2 + m^2 root^2) / (k root) / (2 pi) + cov (arcsin(c) / (2 pi) + 1 / 4).
+    T = k / root (c^2 + var_x var_z root^2) / (2 pi) + cov (arcsin(c) / (2 pi) + 1 / 4).
     """
-    c, root = _saturated(q, ux, wx, uz, wz, 1.0)
-    k, m = uz * ux, wz * wx
+    size, c, root = _saturated(q, ux, wx, uz, wz, 1.0)
     angle, complement = _arcsine(c, root)
     # arcsin(c) / (2 pi) + 1 / 4 without cancellation at c near -1
     turn = where_less(q, 0.0, complement, angle + 0.5 * math.pi) * _TURN
-    inverse = 1.0 / (k * root)
-    cov, lean, bend = copysign(c, q) * (root * inverse), k * c, m * root
-    value = fma(cov, turn, fma(lean, lean, bend * bend) * inverse * _TURN)
-    tilt = copysign(c * (k * inverse), q)  # c / root
-    ratio = k * (k * inverse)  # k / root
+    cov, ratio, bend = copysign(size, q), uz * ux / root, wz * wx * root
     total = fma(ratio, ratio, fma(uz, uz, ux * ux))
-    return value, fma(tilt * _TURN, total, turn)
+    ratio = ratio * _TURN
+    return fma(cov, turn, fma(c, c, bend * bend) * ratio), fma(cov * ratio, total, turn)
 
 
 @njit(forceinline=True)
 def _distances(q: Any, ux: Any, uz: Any) -> Any:
     """E (x - sign(q) z)^2 and |q|, with u = sqrt v."""
     size = uz * ux
-    near, apart = _snapped(q, size), uz - ux
+    near, apart = snapped(q, size), uz - ux
     return fma(apart, apart, (size - near) * 2.0), near
 
 
@@ -140,9 +139,8 @@ def rbf(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, gamma: Any, b: Any, c: Any, 
 def exponential(
     q: Any, ux: Any, wx: Any, uz: Any, wz: Any, rate2: Any, height: Any, c: Any, d: Any
 ) -> Any:
-    """u = sqrt v; a^2 exp(r^2 E (x + z)^2 / 2)."""
-    least, size = _distances(q, ux, uz)
-    value = exp(where_less(q, 0.0, least, fma(size, 4.0, least)) * (0.5 * rate2)) * height
+    """u = v / 2; a^2 exp(r^2 E (x + z)^2 / 2). No kink, and hence nothing is snapped."""
+    value = exp((uz + ux + q) * rate2) * height
     return value, value * rate2
 
 

@@ -16,11 +16,21 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
+from numba import njit
 from numba.core import types
 from numba.core.cgutils import get_or_insert_function
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
 LANES = 16
+
+# For functions that are called by compiled functions only: without what Python would call them by.
+compiled = njit(
+    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
+
+# For those that Python calls; what was compiled once is kept on disk.
+entry = njit(nogil=True, error_model="numpy", cache=True)
 
 
 class LanesType(types.Type):
@@ -173,10 +183,21 @@ copysign = _binary(_called("copysign"))
 
 
 def _overload(symbol: Any, name: str) -> None:
-    operation = _binary(_operator(name))
+    """Let an operator of Python act on vectors.
 
-    # lambdas, since numba compares the signatures of both with all annotations
-    overload(symbol)(lambda a, b: _lanes((a, b)) and (lambda a, b: operation(a, b)))
+    By a rule of typing and one of lowering: numba's `overload` would compile a function for every
+    pair of types.
+    """
+
+    class Rule(AbstractTemplate):
+        def generic(self, args: Any, kws: Any) -> Any:
+            kind = _lanes(args)
+            return None if kind is None else signature(kind, *args)
+
+    infer_global(symbol)(Rule)
+    _, codegen = elementwise(_operator(name))(None, (LanesType(types.float64),) * 2)
+    for kinds in ((LanesType, LanesType), (LanesType, types.Number), (types.Number, LanesType)):
+        lower_builtin(symbol, *kinds)(codegen)
 
 
 _overload(operator.add, "fadd")

@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from .lanes import LANES, load, pointer, spread, store, widened
+from .lanes import LANES, compiled, entry, kept_apart, load, pointer, spread, store, widened
 from .program import Sink
 from .rows import (
     Images,
@@ -109,7 +108,7 @@ class Source(NamedTuple):
     numbers: Any
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _region(size, displacement, wrapped):
     """Positions i of the row image for which i + displacement is one of the column image."""
     if wrapped:
@@ -118,7 +117,7 @@ def _region(size, displacement, wrapped):
     return low, max(low, high)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _source(m, k, dy, dx, wrapped):
     """What operation k reads on the plane of displacement (dy, dx) at the stage's source."""
     o = k * OPERATION
@@ -134,9 +133,10 @@ def _source(m, k, dy, dx, wrapped):
     )  # fmt: skip
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _read(m, s, single, y, x, n, out_q, out_t):
     """Activated covariances of n positions of a row of the source, from x on."""
+    kept_apart()
     skip = ((y - s.y0) * s.pitch + x - s.x0) * LANES
     zy, zx = y + s.shift_y, x + s.shift_x
     if zy >= s.height:
@@ -157,9 +157,10 @@ def _read(m, s, single, y, x, n, out_q, out_t):
         )  # fmt: skip
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _window_row(m, k, s, single, wrapped, y, x, n, row):
     """Sums over n windows along a row of the source, from target position x on."""
+    kept_apart()
     o = k * OPERATION + 1
     size, stride, dilation = (
         m.operations[o + SIZE], m.operations[o + STRIDE], m.operations[o + DILATION],
@@ -189,9 +190,10 @@ def _window_row(m, k, s, single, wrapped, y, x, n, row):
         slide(m.ws, m.rows + part, row + part, n, size, stride, dilation)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _to_register(m, k, s, single, wrapped, y0, y1, x, n):
     """Sums over windows, row by row of the target, each source row being computed once."""
+    kept_apart()
     o = k * OPERATION
     size, stride, dilation = (
         m.operations[o + SIZE], m.operations[o + STRIDE], m.operations[o + DILATION],
@@ -232,9 +234,10 @@ def _to_register(m, k, s, single, wrapped, y0, y1, x, n):
         combine(m.ws, m.found, reach, n_rows, n, t + skip, scale, bias_ntk, add)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _by_threes(m, k, s, single, wrapped, y0, y1, x, n, q, t):
     """The same for windows of 3 x 3, with fewer ways through memory."""
+    kept_apart()
     o = k * OPERATION
     scale, add = m.numbers[s.numbers + SCALE], m.operations[o + ACCUMULATE] != 0
     biases = (m.numbers[s.numbers + BIAS], m.numbers[s.numbers + BIAS_NTK])
@@ -275,9 +278,10 @@ def _by_threes(m, k, s, single, wrapped, y0, y1, x, n, q, t):
             )  # fmt: skip
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _to_head(m, k, s, single):
     """Add the sum over a plane to the sums of a head."""
+    kept_apart()
     n, q, t = s.x1 - s.x0, m.rows, m.rows + m.half
     total_q = spread(m.numbers[s.numbers]) * 0.0
     total_t = total_q
@@ -293,9 +297,10 @@ def _to_head(m, k, s, single):
     store(m.sums, place, load(m.sums, place) + widened(total_t))
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _to_buffer(m, k, s, single):
     """Add a plane to all windows that its pairs of positions lie in."""
+    kept_apart()
     o = k * OPERATION
     ends, n = m.operations[o + ENDS], s.x1 - s.x0
     together = m.operations[o + TOGETHER] != 0
@@ -308,9 +313,10 @@ def _to_buffer(m, k, s, single):
                     _row_to_buffer(m, k, s, m.places[a], m.places[b])
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _row_to_buffer(m, k, s, row, column):
     """Add a row of a plane to the windows along it, which are in `row` and `column` otherwise."""
+    kept_apart()
     o = k * OPERATION
     ends, together = m.operations[o + ENDS + 1], m.operations[o + TOGETHER] != 0
     b = m.operations[o + TARGET] * BUFFER_COLUMNS
@@ -335,9 +341,10 @@ def _row_to_buffer(m, k, s, row, column):
                 store(m.ws, i + half, load(m.ws, i + half) + t)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _open(m, stage, s, single):
     """Let the first register of a stage be a plane of the inputs' products, or of a buffer."""
+    kept_apart()
     first = m.stages[stage * STAGE + FIRST_REGISTER]
     a, n, pixels = 3 * first, s.x1 - s.x0, s.height * s.width
     if m.stages[stage * STAGE + BUFFER] >= 0:
@@ -361,9 +368,10 @@ def _open(m, stage, s, single):
             products(m.ws, i, n - before, m.images, x, z, m.n_channels, pixels, single)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _run_plane(m, stage, dy, dx, single):
     """All operations of a stage on one plane."""
+    kept_apart()
     g = stage * STAGE
     wrapped = m.stages[g + WRAPPED] != 0
     for k in range(m.stages[g + FIRST], m.stages[g + LAST]):
@@ -394,7 +402,7 @@ def _run_plane(m, stage, dy, dx, single):
                 _to_head(m, k, s, single)
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@entry
 def run(tb, first, last, restart, ws, x, xu, xw, z, zu, zw, single, sums, halt):
     """Stages `first` to `last` for each of several row images against one block of columns.
 

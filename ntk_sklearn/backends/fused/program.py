@@ -117,6 +117,12 @@ class Head:
     weight: float
 
 
+def contains(layer: Layer, kind: type[Layer]) -> bool:
+    """Whether a layer, or one inside it, is of a kind."""
+    inside = (*getattr(layer, "layers", ()), *getattr(layer, "branches", ()))
+    return isinstance(layer, kind) or any(contains(child, kind) for child in inside)
+
+
 @dataclass
 class Program:
     """A table of stages for images, and what follows each head."""

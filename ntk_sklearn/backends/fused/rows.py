@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from numba import njit, types
-from numba.extending import overload
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from .activations import FORMULAS
-from .lanes import LANES, fma, kept_apart, load, spread, store
+from .lanes import LANES, LanesType, compiled, fma, kept_apart, load, spread, store
 from .tables import RATE
 
 
@@ -29,27 +30,31 @@ class Images(NamedTuple):
     zw: Any
 
 
-def of_row(table, position, single):
+@intrinsic
+def of_row(typingctx: Any, table: Any, position: Any, single: Any) -> Any:
     """The value of the row image at a position: a number, or one for every lane.
 
     The type of `single` says which: True for one image in all lanes, None for one in each lane.
     """
-    raise NotImplementedError("exists in compiled code only")
+    each = isinstance(single, types.NoneType)
 
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        if not each:
+            return builder.load(builder.gep(args[0], [args[1]]))
+        index = builder.mul(args[1], ir.Constant(args[1].type, LANES))
+        address = builder.bitcast(
+            builder.gep(args[0], [index]), ir.PointerType(context.get_value_type(sig.return_type))
+        )
+        return builder.load(address, align=table.dtype.bitwidth // 8)
 
-overload(of_row)(
-    lambda table, position, single: (
-        (lambda table, position, single: load(table, position * LANES))
-        if isinstance(single, types.NoneType)
-        else (lambda table, position, single: table[position])
-    )
-)
+    found = LanesType(table.dtype) if each else table.dtype
+    return found(table, types.intp, single), codegen
 
 
 def _along(formula):
     """T and T' t + rate T of a formula at n positions that follow one another."""
 
-    @njit(nogil=True, error_model="numpy")
+    @compiled
     def along(ws, q, t, n, images, x, z, numbers, o, single, out_q, out_t):
         kept_apart()
         p0, p1, p2, p3 = numbers[o], numbers[o + 1], numbers[o + 2], numbers[o + 3]
@@ -68,7 +73,7 @@ def _along(formula):
 def _either(kind, along, otherwise):
     """The row function of one kind of activation, or what else there is."""
 
-    @njit(nogil=True, error_model="numpy")
+    @compiled
     def chosen(k, ws, q, t, n, images, x, z, numbers, o, single, out_q, out_t):
         if k == kind:
             along(ws, q, t, n, images, x, z, numbers, o, single, out_q, out_t)
@@ -78,7 +83,7 @@ def _either(kind, along, otherwise):
     return chosen
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def _unchanged(kind, ws, q, t, n, images, x, z, numbers, o, single, out_q, out_t):
     """No activation: q and t + rate q."""
     for i in range(0, n * LANES, LANES):
@@ -95,7 +100,7 @@ for _kind, _formula in enumerate(FORMULAS):
 def _along_and_over_three(formula):
     """Sums over 3 x 3 windows whose last row is activated on the way."""
 
-    @njit(nogil=True, error_model="numpy")
+    @compiled
     def along(m, s, single, wrapped, y, first, n, row, above, target, to_t, scale, biases, add):
         kept_apart()
         o, ws, images = s.numbers, m.ws, m.images
@@ -141,7 +146,7 @@ def _along_and_over_three(formula):
     return along
 
 
-@njit(forceinline=True)
+@compiled
 def _linear(q, ux, wx, uz, wz, p0, p1, p2, p3):
     return q, spread(p0) * 0.0 + 1.0
 
@@ -149,21 +154,21 @@ def _linear(q, ux, wx, uz, wz, p0, p1, p2, p3):
 three_relu, three_linear = map(_along_and_over_three, (FORMULAS[0], _linear))
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def clear(ws, start, n):
     """Set n vectors to zero."""
     for i in range(0, n * LANES, LANES):
         store(ws, start + i, spread(ws[0]) * 0.0)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def copy(ws, source, target, n):
     """Copy n vectors."""
     for i in range(0, n * LANES, LANES):
         store(ws, target + i, load(ws, source + i))
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def slide(ws, source, target, n, size, stride, dilation):
     """Sums over n windows along a row."""
     step, gap = stride * LANES, dilation * LANES
@@ -175,7 +180,7 @@ def slide(ws, source, target, n, size, stride, dilation):
         store(ws, target + k * LANES, total)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def combine(ws, rows, first, n_rows, n, target, scale, bias, accumulate):
     """Scale the sum of rows, add a bias, and write or add the result."""
     for i in range(0, n * LANES, LANES):
@@ -192,7 +197,7 @@ def combine(ws, rows, first, n_rows, n, target, scale, bias, accumulate):
         store(ws, target + i, value)
 
 
-@njit(nogil=True, error_model="numpy")
+@compiled
 def products(ws, target, n, images, x, z, n_channels, pixels, single):
     """Dot products over the channels at n positions."""
     kept_apart()

@@ -55,6 +55,10 @@ class Tables(NamedTuple):
     depth: int  # rows of the tallest window
     n_numbers: int  # size of the workspace
 
+    def n_planes(self, stage: int) -> int:
+        """How many displacements a stage computes."""
+        return int(self.stages[stage, LAST_PLANE] - self.stages[stage, FIRST_PLANE])
+
 
 class _Writer:
     """Collects the rows of all tables."""

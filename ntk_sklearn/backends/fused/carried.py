@@ -1,0 +1,151 @@
+"""Angles that are carried from layer to layer, for networks without spatial axes.
+
+A covariance forgets small angles; here the squared sine of every pair's angle goes along with it,
+as in `ntk_sklearn.duals.pair`. ``formula(q, sine2, ux, wx, uz, wz, *parameters)`` gives T, T' and
+the squared sine behind the activation, from the same tables and parameters as the formulas
+without angles.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from numba import njit
+from torch import Tensor
+
+from ...duals.pair import safe_divide, safe_sqrt
+from . import formulas
+from .functions import angle_over_sine, bend_over_root
+from .lanes import absolute, copysign, fma, sqrt, where_less
+
+
+@njit(forceinline=True)
+def fresh_sine2(q: Any, wx: Any, wz: Any) -> Any:
+    """The squared sine that a covariance tells, with w = 1 / sqrt v."""
+    size = formulas.snapped(q * (wz * wx), 1.0)
+    return (1.0 - size) * (1.0 + size)
+
+
+@njit(forceinline=True)
+def _angle(q: Any, sine2: Any, wx: Any, wz: Any) -> Any:
+    """Cosine, its size and the sine of the acute angle g of the lines, 1 - cos g, and g itself."""
+    scale = wz * wx
+    c = q * scale
+    size = absolute(c)
+    sine2 = where_less(0.0, scale, sine2, 1.0)  # the angle is pi / 2 where a variance is 0
+    sine, versine = sqrt(sine2), sine2 / (1.0 + size)
+    return c, size, sine, versine, sine * angle_over_sine(versine)
+
+
+@njit(forceinline=True)
+def abrelu(
+    q: Any, sine2: Any, ux: Any, wx: Any, uz: Any, wz: Any,
+    kink: Any, even: Any, odd: Any, balance: Any,
+) -> Any:  # fmt: skip
+    """`formulas.abrelu` and `ABReLU.sine2`, with balance = 2 a b / (a^2 + b^2)."""
+    c, size, sine, versine, angle = _angle(q, sine2, wx, wz)
+    slope = copysign(fma(angle, kink, odd), c) + even
+    value = (uz * ux) * fma(c, slope, sine * kink)
+    bend = versine * sqrt(versine) * bend_over_root(versine) * ((1.0 - balance) / math.pi)
+    parallel = where_less(c, 0.0, size * (1.0 + balance), 0.0)
+    below = versine - bend + parallel
+    below = where_less(below, 0.0, 0.0, below)
+    opposite = fma(size, 1.0 - balance, versine + bend)
+    return value, slope, below * where_less(c, 0.0, opposite, 2.0 - below)
+
+
+@njit(forceinline=True)
+def linear(
+    q: Any, sine2: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any
+) -> Any:
+    """Covariance and angle are kept."""
+    return q, fma(q, 0.0, 1.0), sine2
+
+
+@njit(forceinline=True)
+def sign(
+    q: Any, sine2: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any
+) -> Any:
+    """`formulas.sign` with the carried angle, which it forgets."""
+    cosine, _, _, _, angle = _angle(q, sine2, wx, wz)
+    return (uz * ux) * copysign(fma(angle, -2.0 / math.pi, 1.0), cosine), q * 0.0, sine2
+
+
+def forgetting(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """A formula without angles: what it returns for the squared sine means nothing.
+
+    The next layer that needs an angle takes it from the covariance (`fresh_sine2`).
+    """
+
+    @njit(forceinline=True)
+    def forgetful(
+        q: Any, sine2: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any
+    ) -> Any:
+        value, slope = formula(q, ux, wx, uz, wz, a, b, c, d)
+        return value, slope, sine2
+
+    return forgetful
+
+
+def shares(variance: Tensor, w2: float, b2: float) -> tuple[Tensor, Tensor, Tensor]:
+    """What `affine_sine2` needs to know of every variance in front of a dense layer.
+
+    1 / sqrt(v), and the shares of the weights and of the bias in the standard deviation behind it.
+    """
+    root = safe_sqrt(variance)
+    weights, bias = math.sqrt(w2) * root, root.new_tensor(math.sqrt(b2))
+    whole = (weights.square() + bias.square()).sqrt()
+    return (
+        safe_divide(root.new_ones(()), root),
+        safe_divide(weights, whole),
+        safe_divide(bias, whole),
+    )
+
+
+def sum_shares(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What `sum_sine2` needs to know of the variances of two independent summands.
+
+    1 / sqrt(v) and the share in the standard deviation of the sum, of each.
+    """
+    roots = safe_sqrt(first), safe_sqrt(second)
+    whole, one = torch.hypot(*roots), first.new_ones(())
+    (a, b), (c, d) = ((safe_divide(one, root), safe_divide(root, whole)) for root in roots)
+    return a, b, c, d
+
+
+@njit(forceinline=True)
+def affine_sine2(
+    q: Any, sine2: Any, wx: Any, weights_x: Any, bias_x: Any, wz: Any, weights_z: Any, bias_z: Any
+) -> Any:
+    """The squared sine behind a dense layer, from the covariance in front of it and `shares`."""
+    c = q * (wz * wx)
+    mixed = where_less(0.0, c, sine2 / (1.0 + absolute(c)), 1.0 - c)
+    one, two = weights_z * weights_x, bias_z * bias_x
+    cross = bias_z * weights_x - weights_z * bias_x
+    return _joined(one, two, cross, one * one * sine2, mixed)
+
+
+@njit(forceinline=True)
+def sum_sine2(
+    c1: Any, sine2_1: Any, x1: Any, z1: Any, c2: Any, sine2_2: Any, x2: Any, z2: Any
+) -> Any:
+    """`duals.sine2_of_sum` of two independent pairs.
+
+    From the cosine and the squared sine of each, and from its shares x and z in the standard
+    deviations of the two sums, which are 0 if the sum vanishes.
+    """
+    fold1, fold2 = sine2_1 / (1.0 + absolute(c1)), sine2_2 / (1.0 + absolute(c2))
+    product = c1 * c2
+    mixed = where_less(0.0, product, fold1 + fold2 - fold1 * fold2, 1.0 - product)
+    one, two, cross = z1 * x1, z2 * x2, z2 * x1 - z1 * x2
+    return _joined(one, two, cross, fma(one * one, sine2_1, two * two * sine2_2), mixed)
+
+
+@njit(forceinline=True)
+def _joined(one: Any, two: Any, cross: Any, own: Any, mixed: Any) -> Any:
+    found = fma(mixed, one * two * 2.0, fma(cross, cross, own))
+    found = where_less(0.0, one + two, found, 1.0)  # a sum that vanishes has angle pi / 2
+    return where_less(1.0, found, 1.0, found)

@@ -1,0 +1,223 @@
+"""Layers without positions as a table: dense networks, and what follows the heads of others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import reduce, singledispatch
+
+import torch
+from torch import Tensor
+
+from ...architecture import Activation, Concat, Dense, Flatten, Identity, Layer, Serial, Sum
+from ...duals import resolve
+from ...recursion import unrolled
+from . import activations, carried
+from .lowering import NotFusedError
+
+
+class Flat(IntEnum):
+    """What an operation does."""
+
+    LOAD = 0  # a head
+    AFFINE = 1
+    ACTIVATION = 2
+    ADD = 3
+    SCALE = 4
+    STORE = 5  # an output
+
+
+@dataclass
+class FlatOperation:
+    """One row of the table.
+
+    Attributes
+    ----------
+    does : Flat
+    source, other : int
+        Registers; for LOAD the head.
+    target : int
+        Register; for STORE the network.
+    layer : Layer or None
+    share : float
+        What SCALE multiplies by.
+    known : bool
+        Whether the squared sines of the source's angles are known; if not, an activation takes them
+        from the covariances.
+    angles : bool
+        Whether the squared sines of the target's angles are computed.
+    """
+
+    does: Flat
+    source: int
+    target: int
+    other: int = 0
+    layer: Layer | None = None
+    share: float = 1.0
+    known: bool = False
+    angles: bool = False
+
+
+@dataclass
+class FlatProgram:
+    """Operations on one pair of inputs, without positions.
+
+    `known` says for every register whether angles are carried to it.
+    """
+
+    operations: list[FlatOperation] = field(default_factory=list)
+    known: list[bool] = field(default_factory=list)
+
+    def register(self, known: bool) -> int:
+        """A new register."""
+        self.known.append(known)
+        return len(self.known) - 1
+
+    def emit(self, does: Flat, source: int, known: bool, **what: object) -> int:
+        """Append an operation that writes a new register."""
+        target = self.register(known)
+        operation = FlatOperation(does, source, target, known=self.known[source], **what)  # type: ignore[arg-type]
+        self.operations.append(operation)
+        return target
+
+
+def lower_flat(tails: Sequence[tuple[int, tuple[Layer, ...]]], known: bool) -> FlatProgram:
+    """The program of the layers behind the heads of several networks.
+
+    Common leading layers are computed once. `known` says whether the angles in front of them are.
+
+    Raises
+    ------
+    NotFusedError
+    """
+    program = FlatProgram()
+    for head in dict.fromkeys(head for head, _ in tails):
+        register = program.register(known)
+        program.operations.append(FlatOperation(Flat.LOAD, head, register))
+        rest = [
+            (k, tuple(one for layer in layers for one in unrolled(layer)))
+            for k, (at, layers) in enumerate(tails)
+            if at == head
+        ]
+        _walk(program, rest, register)
+    _mark_angles(program)
+    return program
+
+
+def _walk(
+    program: FlatProgram, rest: list[tuple[int, tuple[Layer, ...]]], register: int
+) -> None:
+    while True:
+        branches: dict[Layer, list[tuple[int, tuple[Layer, ...]]]] = {}
+        for k, layers in rest:
+            if layers:
+                branches.setdefault(layers[0], []).append((k, layers[1:]))
+            else:
+                program.operations.append(FlatOperation(Flat.STORE, register, k))
+        if len(branches) != 1:
+            break
+        ((layer, rest),) = branches.items()
+        register = follow(layer, program, register)
+    for layer, group in branches.items():
+        _walk(program, group, follow(layer, program, register))
+
+
+@singledispatch
+def follow(layer: Layer, program: FlatProgram, register: int) -> int:
+    """Append the operations of a layer; the register behind it."""
+    raise NotFusedError(f"the layer {type(layer).__name__} behind a head")
+
+
+@follow.register(Identity)
+@follow.register(Flatten)
+def _(layer: Layer, program: FlatProgram, register: int) -> int:
+    return register
+
+
+@follow.register
+def _(layer: Serial, program: FlatProgram, register: int) -> int:
+    return reduce(lambda at, child: follow(child, program, at), layer.layers, register)
+
+
+@follow.register
+def _(layer: Dense, program: FlatProgram, register: int) -> int:
+    return program.emit(Flat.AFFINE, register, program.known[register], layer=layer)
+
+
+@follow.register
+def _(layer: Activation, program: FlatProgram, register: int) -> int:
+    dual = resolve(layer.function)
+    lowered = activations.lower(dual)
+    if lowered is None:
+        raise NotFusedError(f"the activation {dual!r}")
+    carries = activations.CARRIES[lowered.kind]
+    return program.emit(Flat.ACTIVATION, register, carries, layer=layer)
+
+
+@follow.register(Sum)
+@follow.register(Concat)
+def _(layer: Sum | Concat, program: FlatProgram, register: int) -> int:
+    ends = [follow(branch, program, register) for branch in layer.branches]
+    if isinstance(layer, Concat):
+        ends = [
+            program.emit(Flat.SCALE, end, program.known[end], share=share)
+            for end, share in zip(ends, layer.shares, strict=True)
+        ]
+    total = ends[0]
+    for end in ends[1:]:
+        known = program.known[total] and program.known[end]
+        total = program.emit(Flat.ADD, total, known, other=end)
+    return total
+
+
+def _mark_angles(program: FlatProgram) -> None:
+    """Find out backwards whose angles an activation asks for."""
+    asked = [False] * len(program.known)
+    for operation in reversed(program.operations):
+        if operation.does is Flat.STORE:
+            continue
+        operation.angles = asked[operation.target] and program.known[operation.target]
+        if operation.does is Flat.ACTIVATION:
+            asked[operation.source] = True
+        elif operation.does is not Flat.LOAD:
+            asked[operation.source] |= operation.angles
+            asked[operation.other] |= operation.angles and operation.does is Flat.ADD
+
+
+def flat_tables(program: FlatProgram, variances: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
+    """Numbers per input that the operations need, (n_tables, n), and where each one's begin.
+
+    `variances` holds those of every head, (n,).
+    """
+    found: list[Tensor] = []
+    begins = []
+    registers: dict[int, Tensor] = {}
+    for operation in program.operations:
+        begins.append(len(found))
+        if operation.does is Flat.LOAD:
+            registers[operation.target] = variances[operation.source]
+        elif operation.does is not Flat.STORE:
+            v = registers[operation.source]
+            rows, registers[operation.target] = _numbers(operation, v, registers)
+            found += [row.expand(v.shape) for row in rows]
+    n = len(variances[0])
+    return (torch.stack(found) if found else variances[0].new_empty((0, n))), begins
+
+
+def _numbers(
+    operation: FlatOperation, v: Tensor, registers: dict[int, Tensor]
+) -> tuple[tuple[Tensor, ...], Tensor]:
+    """The tables of an operation, and the variances behind it."""
+    layer = operation.layer
+    if isinstance(layer, Dense):
+        w2, b2 = float(layer.w_std) ** 2, float(layer.b_std) ** 2
+        return carried.shares(v, w2, b2) if operation.angles else (), w2 * v + b2
+    if isinstance(layer, Activation):
+        dual = resolve(layer.function)
+        return activations.table(dual, v), dual.variance(v)
+    if operation.does is Flat.SCALE:
+        return (), operation.share * v
+    other = registers[operation.other]
+    tables = carried.sum_shares(v, other) if operation.angles else ()
+    return tables, v + other

@@ -1,0 +1,137 @@
+"""A table of layers without positions, ready for tiles: all layers behind the heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...architecture import Dense, Layer, Serial
+from ...duals import resolve
+from ...recursion import KernelState, propagate
+from . import activations
+from .flat import Flat, FlatOperation, FlatProgram, flat_tables, lower_flat
+from .flat_rows import HAS_ANGLES, HAS_TANGENTS, run_flat
+from .lanes import LANES
+
+
+class FlatPlan:
+    """The lowered layers of several networks, from their inputs or from their heads on.
+
+    Parameters
+    ----------
+    tails : sequence of (int, tuple of Layer)
+        For every network, its head and the layers behind it.
+    dtype : dtype
+    angles : bool
+        Whether the angles in front of them are known.
+
+    Raises
+    ------
+    NotFusedError
+    """
+
+    def __init__(
+        self, tails: Sequence[tuple[int, tuple[Layer, ...]]], dtype: np.dtype, angles: bool
+    ) -> None:
+        self.dtype, self._tails = dtype, tails
+        self._program = lower_flat(tails, angles)
+        n_heads = 1 + max(head for head, _ in tails)
+        _, begins = flat_tables(self._program, [torch.zeros(1)] * n_heads)
+        rows = [_row(*one) for one in zip(self._program.operations, begins, strict=True)]
+        self._numbers = np.array([numbers for _, numbers in rows], dtype=dtype)
+        self._operations = np.array([integers for integers, _ in rows], dtype=np.int64)
+
+    @property
+    def needs_angles(self) -> bool:
+        """Whether the angles in front are read."""
+        return any(o.angles for o in self._program.operations if o.does is Flat.LOAD)
+
+    @property
+    def n_tables(self) -> int:
+        """Numbers that are kept per input."""
+        return len(self.tables([np.zeros(1)] * (1 + max(head for head, _ in self._tails))))
+
+    def tables(self, variances: Sequence[np.ndarray]) -> np.ndarray:
+        """What the operations need of inputs with these variances (n_heads, n), (n_tables, n)."""
+        tensors = [torch.from_numpy(np.asarray(v, dtype=self.dtype)) for v in variances]
+        return np.ascontiguousarray(flat_tables(self._program, tensors)[0].numpy())
+
+    def diagonal(self, states: Sequence[KernelState]) -> np.ndarray:
+        """NNGP and NTK (n_networks, 2, n) of inputs with themselves, from those of the heads."""
+        with torch.no_grad():
+            ends = [propagate(Serial(*layers), states[head]) for head, layers in self._tails]
+        return np.stack([np.stack([end.nngp.numpy(), _tangent(end).numpy()]) for end in ends])
+
+    def pairs(
+        self,
+        x: np.ndarray,
+        z: np.ndarray,
+        heads: np.ndarray,
+        angles: np.ndarray | None,
+        tangents: np.ndarray | None,
+        upper: bool,
+    ) -> np.ndarray:
+        """NNGP and NTK of all networks, (n_networks, 2, n, m).
+
+        Parameters
+        ----------
+        x, z : ndarray, (n_tables, n) and (n_tables, m)
+        heads, angles, tangents : ndarray, (n_heads, n, m)
+            NNGP, squared sines of angles where they are known, and NTK where it is not 0.
+        upper : bool
+            Whether entries below the diagonal may be left undefined.
+        """
+        n, m = heads.shape[1:]
+        flags = HAS_ANGLES * (angles is not None) + HAS_TANGENTS * (tangents is not None)
+        padded = [_padded(a, self.dtype) for a in (z, heads, angles, tangents)]
+        found = np.zeros((len(self._tails), 2, n, padded[0].shape[-1]), dtype=self.dtype)
+        n_registers = len(self._program.known)
+        run_flat(
+            self._operations, self._numbers, n_registers, x, *padded, flags,
+            upper, found,
+        )  # fmt: skip
+        return found[..., :m]
+
+
+def own_state(nngp: np.ndarray, ntk: np.ndarray | None) -> KernelState:
+    """The state of inputs with themselves; no NTK is 0."""
+    q = torch.from_numpy(nngp)
+    t = torch.zeros_like(q) if ntk is None else torch.from_numpy(ntk)
+    return KernelState(q, t, q, q, sine2=torch.zeros_like(q))
+
+
+def _padded(values: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
+    """Rows filled up with zeros to whole vectors."""
+    if values is None:
+        return np.empty((0, 0, 0), dtype=dtype)
+    missing = -values.shape[-1] % LANES
+    if not missing:
+        return np.ascontiguousarray(values, dtype=dtype)
+    found = np.zeros((*values.shape[:-1], values.shape[-1] + missing), dtype=dtype)
+    found[..., : values.shape[-1]] = values
+    return found
+
+
+def _tangent(state: KernelState) -> Tensor:
+    assert state.ntk is not None, "states are made with it"
+    return state.ntk
+
+
+def _row(operation: FlatOperation, begin: int) -> tuple[list[int], list[float]]:
+    """Integers and numbers of an operation, by the columns of `flat_rows`."""
+    numbers, kind = [operation.share, 0.0, 0.0, 0.0], -1
+    parameters: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+    layer = operation.layer
+    if isinstance(layer, Dense):
+        b2 = float(layer.b_std) ** 2
+        bias = layer.lr_multiplier * b2 if layer.bias_ntk is None else float(layer.bias_ntk)
+        numbers = [float(layer.w_std) ** 2, b2, float(layer.lr_multiplier), bias]
+    elif operation.does is Flat.ACTIVATION:
+        lowered = activations.lower(resolve(layer.function))  # type: ignore[union-attr]
+        assert lowered is not None, "refused when the program was written"
+        kind, parameters = lowered.kind, lowered.parameters
+    integers = [int(operation.does), operation.source, operation.other, operation.target, kind]
+    return [*integers, begin, int(not operation.known), int(operation.angles)], [*numbers, *parameters]

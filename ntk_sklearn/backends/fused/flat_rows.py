@@ -1,0 +1,217 @@
+"""The table of layers without positions, on pieces of a tile's rows. Compiled.
+
+A register holds covariances, squared sines and tangents of `PIECE` columns. All arrays are pointers
+(see `lanes.pointer`), offsets count numbers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from .activations import CARRIED
+from .carried import affine_sine2, fresh_sine2, sum_sine2
+from .lanes import LANES, compiled, entry, fma, kept_apart, load, pointer, spread, store
+
+PIECE = 32 * LANES
+# Columns of the table of operations, and of its numbers.
+DOES, SOURCE, OTHER, TARGET, KIND, TABLE, FRESH, ANGLES, COLUMNS = range(9)
+HAS_ANGLES, HAS_TANGENTS = 1, 2
+SCALE, BIAS, RATE, BIAS_NTK, PARAMETERS, NUMBERS = 0, 1, 2, 3, 4, 8
+_LOAD, _AFFINE, _ACTIVATION, _ADD, _SCALE = 0, 1, 2, 3, 4
+_SINE2, _T, _SIZE = PIECE, 2 * PIECE, 3 * PIECE
+
+
+def _along(formula):
+    """A piece of a row behind an activation."""
+
+    @compiled
+    def along(ws, source, target, n, x, i, nx, z, j, nz, numbers, o, fresh):
+        kept_apart()
+        ux, wx = x[i], x[nx + i]
+        p0, p1, p2, p3 = numbers[o], numbers[o + 1], numbers[o + 2], numbers[o + 3]
+        for k in range(0, n, LANES):
+            q, sine2 = load(ws, source + k), load(ws, source + _SINE2 + k)
+            uz, wz = load(z, j + k), load(z, nz + j + k)
+            if fresh:
+                sine2 = fresh_sine2(q, wx, wz)
+            value, slope, sine2 = formula(q, sine2, ux, wx, uz, wz, p0, p1, p2, p3)
+            store(ws, target + k, value)
+            store(ws, target + _SINE2 + k, sine2)
+            store(ws, target + _T + k, load(ws, source + _T + k) * slope)
+
+    return along
+
+
+def _either(kind, along, otherwise):
+    @compiled
+    def chosen(number, ws, source, target, n, x, i, nx, z, j, nz, numbers, o, fresh):
+        if number == kind:
+            along(ws, source, target, n, x, i, nx, z, j, nz, numbers, o, fresh)
+        else:
+            otherwise(number, ws, source, target, n, x, i, nx, z, j, nz, numbers, o, fresh)
+
+    return chosen
+
+
+@compiled
+def _activate(number, ws, source, target, n, x, i, nx, z, j, nz, numbers, o, fresh):
+    """No such kind."""
+
+
+for _kind, _formula in enumerate(CARRIED):
+    _activate = _either(_kind, _along(_formula), _activate)
+
+
+@compiled
+def _affine(ws, source, target, n, x, i, nx, z, j, nz, numbers, o, angles):
+    """Behind a dense layer."""
+    kept_apart()
+    scale, bias, rate, bias_ntk = numbers[o], numbers[o + 1], numbers[o + 2], numbers[o + 3]
+    for k in range(0, n, LANES):
+        q, t = load(ws, source + k), load(ws, source + _T + k)
+        store(ws, target + k, fma(q, scale, bias))
+        store(ws, target + _T + k, fma(fma(q, rate, t), scale, bias_ntk))
+    if angles:
+        wx, weights_x, bias_x = x[i], x[nx + i], x[2 * nx + i]
+        for k in range(0, n, LANES):
+            q, sine2 = load(ws, source + k), load(ws, source + _SINE2 + k)
+            wz, weights_z = load(z, j + k), load(z, nz + j + k)
+            bias_z = load(z, 2 * nz + j + k)
+            sine2 = affine_sine2(q, sine2, wx, weights_x, bias_x, wz, weights_z, bias_z)
+            store(ws, target + _SINE2 + k, sine2)
+
+
+@compiled
+def _add(ws, source, other, target, n, x, i, nx, z, j, nz, angles):
+    """The sum of two registers."""
+    kept_apart()
+    for k in range(0, n, LANES):
+        q1, q2 = load(ws, source + k), load(ws, other + k)
+        if angles:
+            c1 = q1 * (load(z, j + k) * x[i])
+            c2 = q2 * (load(z, 2 * nz + j + k) * x[2 * nx + i])
+            x1, x2 = x[nx + i], x[3 * nx + i]
+            z1, z2 = load(z, nz + j + k), load(z, 3 * nz + j + k)
+            s1, s2 = load(ws, source + _SINE2 + k), load(ws, other + _SINE2 + k)
+            store(ws, target + _SINE2 + k, sum_sine2(c1, s1, x1, z1, c2, s2, x2, z2))
+        store(ws, target + k, q1 + q2)
+        store(ws, target + _T + k, load(ws, source + _T + k) + load(ws, other + _T + k))
+
+
+@compiled
+def _scale(ws, source, target, n, share):
+    """A register times a number; angles are kept."""
+    kept_apart()
+    for k in range(0, n, LANES):
+        store(ws, target + k, load(ws, source + k) * share)
+        store(ws, target + _SINE2 + k, load(ws, source + _SINE2 + k))
+        store(ws, target + _T + k, load(ws, source + _T + k) * share)
+
+
+@compiled
+def _load(ws, target, n, heads, angles, tangents, begin, flags):
+    """A piece of a head, of which angles and tangents may be missing."""
+    kept_apart()
+    for k in range(0, n, LANES):
+        store(ws, target + k, load(heads, begin + k))
+        if flags & HAS_ANGLES:
+            store(ws, target + _SINE2 + k, load(angles, begin + k))
+        if flags & HAS_TANGENTS:
+            store(ws, target + _T + k, load(tangents, begin + k))
+        else:
+            store(ws, target + _T + k, spread(ws[0]) * 0.0)
+
+
+@compiled
+def _store(ws, source, n, found, q, t):
+    """A piece of an output."""
+    kept_apart()
+    for k in range(0, n, LANES):
+        store(found, q + k, load(ws, source + k))
+        store(found, t + k, load(ws, source + _T + k))
+
+
+@entry
+def run_flat(operations, numbers, n_registers, x, z, heads, angles, tangents, flags, upper, found):
+    """All operations for a tile.
+
+    Parameters
+    ----------
+    operations, numbers : ndarray, (n_operations, COLUMNS) and (n_operations, NUMBERS)
+    n_registers : int
+    x, z : ndarray, (n_tables, n) and (n_tables, m)
+        What the operations need to know of rows and columns; m is a multiple of `LANES`.
+    heads, angles, tangents : ndarray, (n_heads, n, m)
+        NNGP, squared sines and NTK in front.
+    flags : int
+        `HAS_ANGLES` and `HAS_TANGENTS`, where these are not read because they are unknown, or 0.
+    upper : bool
+        Whether only entries on and above the diagonal are wanted.
+    found : ndarray, (n_networks, 2, n, m)
+    """
+    ws = np.empty(n_registers * _SIZE, dtype=found.dtype)
+    _, _, n, m = found.shape
+    px, pz, pn, pw, pf = pointer(x), pointer(z), pointer(numbers), pointer(ws), pointer(found)
+    ph, pa, pt, po = pointer(heads), pointer(angles), pointer(tangents), pointer(operations)
+    for i in range(n):
+        for j in range(i // LANES * LANES if upper else 0, m, PIECE):
+            width = min(PIECE, m - j)
+            for k in range(len(operations)):
+                r, o = k * COLUMNS, k * NUMBERS
+                does, source, target = po[r + DOES], po[r + SOURCE] * _SIZE, po[r + TARGET] * _SIZE
+                bx, bz = i + po[r + TABLE] * n, j + po[r + TABLE] * m
+                if does == _LOAD:
+                    begin = (po[r + SOURCE] * n + i) * m + j
+                    _load(pw, target, width, ph, pa, pt, begin, flags)
+                elif does == _AFFINE:
+                    angled = po[r + ANGLES] != 0
+                    _affine(pw, source, target, width, px, bx, n, pz, bz, m, pn, o, angled)
+                elif does == _ACTIVATION:
+                    _activate(
+                        po[r + KIND], pw, source, target, width, px, bx, n, pz, bz, m, pn,
+                        o + PARAMETERS, po[r + FRESH] != 0,
+                    )  # fmt: skip
+                elif does == _ADD:
+                    other, angled = po[r + OTHER] * _SIZE, po[r + ANGLES] != 0
+                    _add(pw, source, other, target, width, px, bx, n, pz, bz, m, angled)
+                elif does == _SCALE:
+                    _scale(pw, source, target, width, pn[o + SCALE])
+                else:
+                    q = (po[r + TARGET] * 2 * n + i) * m + j
+                    _store(pw, source, width, pf, q, q + n * m)
+
+
+@entry
+def start_angles(q, x, z, limit, sine2):
+    """Squared sines of the angles between rows, exact for nearly (anti)parallel ones.
+
+    Where 1 - |cosine| < limit they come from the distance of the rows of unit length:
+    |u -+ w|^2 = 2 - 2 |cosine|.
+
+    Parameters
+    ----------
+    q, sine2 : ndarray, (n, m)
+        Dot products; the squared sines that are written.
+    x, z : pairs of ndarrays, (n, d) and (n,), (m, d) and (m,)
+        Rows, and the reciprocals of their lengths, 0 for rows of zeros.
+    """
+    for i in range(len(q)):
+        for j in range(q.shape[1]):
+            cosine = q[i, j] * (x[1][i] * z[1][j])
+            size = abs(cosine)
+            gap = 1 - size
+            if gap < limit:
+                gap = _half_distance2(x[0][i], x[1][i], z[0][j], np.copysign(z[1][j], cosine))
+                size = 1 - gap
+            sine2[i, j] = gap * (1 + size)
+
+
+@njit(nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _half_distance2(x, rx, z, rz):
+    """|x rx - z rz|^2 / 2."""
+    total = x[0] * 0
+    for k in range(len(x)):
+        apart = x[k] * rx - z[k] * rz
+        total += apart * apart
+    return total / 2
