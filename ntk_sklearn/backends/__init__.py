@@ -1,7 +1,8 @@
 """Evaluators of kernel tiles; each can say why it cannot run a problem."""
 
 from .empirical import EmpiricalEvaluator
-from .evaluator import Evaluator, choose
+from .evaluator import Evaluator, choose, least_side, prepared_bytes
+from .fused import FusedEvaluator
 from .problem import FiniteWidth, Output, Problem, Quantity
 from .reference import ReferenceEvaluator, layout, mirrored
 
@@ -9,11 +10,14 @@ __all__ = [
     "EmpiricalEvaluator",
     "Evaluator",
     "FiniteWidth",
+    "FusedEvaluator",
     "Output",
     "Problem",
     "Quantity",
     "ReferenceEvaluator",
     "choose",
     "layout",
+    "least_side",
     "mirrored",
+    "prepared_bytes",
 ]

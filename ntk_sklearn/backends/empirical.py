@@ -40,6 +40,7 @@ class EmpiricalEvaluator:
     """
 
     name = "empirical"
+    concurrent = False  # torch uses all cores within a tile
 
     def why_not(self, problem: Problem) -> list[str]:
         """Infinite widths belong to others; random networks must be the same in every tile."""
@@ -79,8 +80,11 @@ class EmpiricalEvaluator:
         cols: slice,
         on_diagonal: bool,
         out: Any,
+        halt: np.ndarray | None = None,
     ) -> None:
         """Fill a tile; see `Evaluator`."""
+        if 0 in out.shape:
+            return
 
         def kernels(module: FiniteNetwork, quantities: list[str]) -> list[Tensor]:
             left = record(module, x.rows[rows], "ntk" in quantities)
@@ -93,6 +97,8 @@ class EmpiricalEvaluator:
 
     def diagonal(self, problem: Problem, x: Prepared, rows: slice, out: Any) -> None:
         """Fill k(x_i, x_i); see `Evaluator`."""
+        if 0 in out.shape:
+            return
 
         def kernels(module: FiniteNetwork, quantities: list[str]) -> list[Tensor]:
             signals = record(module, x.rows[rows], "ntk" in quantities)

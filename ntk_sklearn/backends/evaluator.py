@@ -5,15 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from .problem import Problem
 
 
 class Evaluator(Protocol):
-    """Fills tiles of kernel matrices for the problems it can handle."""
+    """Fills tiles of kernel matrices for the problems it can handle.
+
+    Attributes
+    ----------
+    name : str
+        What `backend` calls it.
+    concurrent : bool
+        True: tiles may run in several threads at once, each is computed by its own thread alone and
+        lets the others run. Its numbers do not depend on who else runs, nor on how many threads
+        torch or BLAS may take; the drivers give them one each. False: the evaluator uses all cores
+        itself, and is given one tile at a time.
+
+    Notes
+    -----
+    Two methods more are looked for and may be absent, see `prepared_bytes` and `least_side`.
+    """
 
     name: str
+    concurrent: bool
 
     def why_not(self, problem: Problem) -> list[str]:
         """Reasons why this evaluator cannot run the problem; empty if it can."""
@@ -30,11 +47,24 @@ class Evaluator(Protocol):
         cols: slice,
         on_diagonal: bool,
         out: Any,
+        halt: np.ndarray | None = None,
     ) -> None:
         """Fill `out` (n_outputs, n_rows, n_cols) from prepared inputs `x` and `z`.
 
-        `out` is a view of an array, or of a tensor on any device.
-        `on_diagonal` says that `rows` of `x` and `cols` of `z` are the same inputs.
+        Parameters
+        ----------
+        problem : Problem
+        x, z
+            What `prepare` returned; one object for a Gram.
+        rows, cols : slice
+            Of `x` and of `z`, possibly empty.
+        on_diagonal : bool
+            Whether `rows` of `x` and `cols` of `z` are the same inputs.
+        out : ndarray or Tensor
+            A view, in general not contiguous, of an array, or of a tensor on any device.
+        halt : ndarray of uint8, (1,), optional
+            Once it is not 0 the tile's content does not matter any more. An evaluator whose tiles
+            may take longer than a second looks at it, and returns soon.
         """
 
     def diagonal(self, problem: Problem, x: Any, rows: slice, out: Any) -> None:
@@ -45,6 +75,21 @@ class Evaluator(Protocol):
 
     def tile_side(self, problem: Problem) -> int:
         """Rows of a tile at which the evaluator is fastest; the memory budget may ask for less."""
+
+
+def prepared_bytes(evaluator: Evaluator, problem: Problem) -> int:
+    """Bytes that `prepare` keeps per row of X: ``evaluator.prepared_bytes(problem)``, or 0."""
+    found = getattr(evaluator, "prepared_bytes", None)
+    return 0 if found is None else int(found(problem))
+
+
+def least_side(evaluator: Evaluator, problem: Problem) -> int:
+    """Rows of a tile below which a pair costs more: small matrices are cut down to these.
+
+    So they give work to all threads. ``evaluator.least_side(problem)``, or the best side.
+    """
+    found = getattr(evaluator, "least_side", None)
+    return evaluator.tile_side(problem) if found is None else int(found(problem))
 
 
 def choose(problem: Problem, evaluators: Sequence[Evaluator], backend: str = "auto") -> Evaluator:

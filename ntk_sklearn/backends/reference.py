@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,7 @@ class ReferenceEvaluator:
     """Runs every network of infinite width; never optimized beyond whole-tensor operations."""
 
     name = "reference"
+    concurrent = False  # torch uses all cores within a tile
 
     def why_not(self, problem: Problem) -> list[str]:
         """Finite widths belong to the empirical evaluator."""
@@ -47,6 +49,7 @@ class ReferenceEvaluator:
         cols: slice,
         on_diagonal: bool,
         out: Any,
+        halt: np.ndarray | None = None,
     ) -> None:
         """Fill a tile; see `Evaluator`."""
         networks = _networks(problem)

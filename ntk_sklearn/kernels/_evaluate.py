@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import prod
 from typing import Any, get_args
 
 import numpy as np
@@ -14,26 +16,38 @@ from ..architecture import Layer, Shape, ShapeError, infer_shape
 from ..backends import (
     EmpiricalEvaluator,
     Evaluator,
+    FusedEvaluator,
     Output,
     Problem,
     Quantity,
     ReferenceEvaluator,
     choose,
-    layout,
-    mirrored,
+    least_side,
+    prepared_bytes,
 )
 from ..gram import (
+    Threads,
     Tile,
     compute_diagonal,
     compute_matrix,
+    concurrent_side,
+    n_tiles,
     parse_budget,
+    reporting,
+    tile_bytes,
     tile_side,
     tiles,
     workspace_budget,
 )
-from ..recursion import pair_state, propagate
+from ._output import is_file
+from ._torch_threads import single_threaded_torch
 
-EVALUATORS: tuple[Evaluator, ...] = (ReferenceEvaluator(), EmpiricalEvaluator())
+Progress = Callable[[int, int], object] | bool | None
+EVALUATORS: tuple[Evaluator, ...] = (
+    FusedEvaluator(),
+    ReferenceEvaluator(),
+    EmpiricalEvaluator(),
+)
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 if hasattr(os, "register_at_fork"):
@@ -99,27 +113,33 @@ def matrix(
     backend: str = "auto",
     memory_budget: int | str | None = None,
     out: Any = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress = None,
 ) -> Any:
     """The matrices (n_outputs, n, m) of all outputs; a Gram where Z is None.
 
     Filled into `out`, a new array unless given (an array, or a tensor on any device).
-    ``progress(done, total)`` is called with 0 before the first tile and after each tile.
+    ``progress(done, total)`` is called with 0 before the first tile and after each tile, in the
+    calling thread; True shows a bar.
     """
     evaluator = choose(problem, EVALUATORS, backend)
-    symmetric = Z is None
-    shape = (len(problem.outputs), len(X), len(X) if Z is None else len(Z))
-    side = _side(evaluator, problem, shape, memory_budget)
-    x = evaluator.prepare(problem, X)
-    z = x if Z is None else evaluator.prepare(problem, Z)
+    n, m = len(X), len(X if Z is None else Z)
+    plan = plan_matrix(evaluator, problem, (n, m), Z is None, memory_budget, out)
+    with reporting(progress, n * (n + 1) // 2 if Z is None else n * m) as report:
+        x = evaluator.prepare(problem, X)
+        z = x if Z is None else evaluator.prepare(problem, Z)
+        threads = plan.threads()
+        halt = None if threads is None else threads.halt
 
-    def fill(tile: Tile, view: Any) -> None:
-        evaluator.tile(problem, x, tile.rows, z, tile.cols, tile.on_diagonal, view)
-        check_finite(view)
+        def fill(tile: Tile, view: Any) -> None:
+            if halt is not None:
+                single_threaded_torch()
+            evaluator.tile(problem, x, tile.rows, z, tile.cols, tile.on_diagonal, view, halt)
+            if halt is None or not halt[0]:
+                check_finite(view)
 
-    if out is None:
-        out = np.empty(shape, dtype=_numpy(problem.dtype))
-    return compute_matrix(fill, out, side, symmetric, progress)
+        if out is None:
+            out = np.empty((len(problem.outputs), n, m), dtype=_numpy(problem.dtype))
+        return compute_matrix(fill, out, plan.side, Z is None, report, threads)
 
 
 def diagonal(
@@ -127,15 +147,90 @@ def diagonal(
 ) -> np.ndarray:
     """The diagonals (n_outputs, n) of the Grams, without the Grams."""
     evaluator = choose(problem, EVALUATORS, backend)
-    shape = (len(problem.outputs), len(X))
-    side = _side(evaluator, problem, shape, memory_budget)
+    plan = plan_matrix(evaluator, problem, (len(X), 1), False, memory_budget)
     x = evaluator.prepare(problem, X)
+    threads = plan.threads()
 
     def fill(rows: slice, view: np.ndarray) -> None:
+        if threads is not None:
+            single_threaded_torch()
         evaluator.diagonal(problem, x, rows, view)
         check_finite(view)
 
-    return compute_diagonal(fill, np.empty(shape, dtype=_numpy(problem.dtype)), side)
+    out = np.empty((len(problem.outputs), len(X)), dtype=_numpy(problem.dtype))
+    return compute_diagonal(fill, out, plan.side, threads)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a matrix is computed.
+
+    Attributes
+    ----------
+    evaluator : Evaluator
+    side, n_tiles : int
+        The largest side of a tile, and how many tiles there are.
+    workers : int
+        Threads that the process may take.
+    at_once : int
+        Tiles that run at the same time.
+    matrix, kept, work : int
+        Bytes: of the matrix, of the prepared rows, of the work on the tiles that run at once.
+    """
+
+    evaluator: Evaluator
+    side: int
+    n_tiles: int
+    workers: int
+    at_once: int
+    matrix: int
+    kept: int
+    work: int
+
+    def threads(self) -> Threads | None:
+        """What the drivers are told, once per computation."""
+        return Threads(self.workers, self.at_once) if self.evaluator.concurrent else None
+
+
+def plan_matrix(
+    evaluator: Evaluator,
+    problem: Problem,
+    size: tuple[int, int],
+    symmetric: bool,
+    memory_budget: int | str | None,
+    out: Any = None,
+) -> Plan:
+    """The tiles of a matrix of the given size, within the memory budget.
+
+    Only how many run at once depends on the threads: tiles, and so the last bits, do not.
+
+    Raises
+    ------
+    MemoryError
+        If the matrix, or the work on one pair, does not fit.
+    """
+    budget, shape = parse_budget(memory_budget), (len(problem.outputs), *size)
+    kept = prepared_bytes(evaluator, problem) * (size[0] if symmetric else sum(size))
+    # an array of the caller's is there already, and counts for what the caller allows only; the
+    # tensors are made by the adapters, just before
+    given = isinstance(out, np.ndarray)
+    counts = not is_file(out) and not (given and budget is None)
+    dtype = _numpy(problem.dtype)
+    workspace = workspace_budget(shape, dtype, budget, kept=kept, matrix_counts=counts)
+
+    def count(side: int) -> int:
+        return n_tiles(*size, side, symmetric)
+
+    bytes_of, best = evaluator.workspace(problem), evaluator.tile_side(problem)
+    if evaluator.concurrent:
+        side = concurrent_side(*bytes_of, best, least_side(evaluator, problem), workspace, count)
+    else:
+        side = tile_side(*bytes_of, best, workspace)
+    work, total = tile_bytes(*bytes_of, min(side, max(size))), count(side)
+    workers = torch.get_num_threads()
+    at_once = max(1, min(workers, total, workspace // max(work, 1))) if evaluator.concurrent else 1
+    matrix = prod(shape) * dtype.itemsize
+    return Plan(evaluator, side, total, workers, at_once, matrix, kept, at_once * work)
 
 
 def check_finite(values: Any) -> None:
@@ -149,93 +244,63 @@ def check_finite(values: Any) -> None:
         )
 
 
-def gradient(
+def gradient_side(
     problem: Problem,
-    X: Tensor,
-    rebuild: Callable[[Mapping[str, Tensor]], Layer],
-    values: Mapping[str, float],
-    memory_budget: int | str | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The Gram (n, n) of one output and its derivatives (n, n, p) in the logarithms of `values`.
-
-    Forward mode, tile by tile: nothing of the recursion is stored.
-    """
-    evaluator, output = ReferenceEvaluator(), problem.outputs[0]
-    n = len(X)
-    side = _side(evaluator, problem, (1 + len(values), n, n), memory_budget, len(values) + 1)
-    x = evaluator.prepare(problem, X)
-
-    def fill(tile: Tile, view: np.ndarray) -> None:
-        state = pair_state(x[tile.rows], x[tile.cols], *layout(problem), tile.on_diagonal)
-
-        def entries(logarithms: Tensor) -> Tensor:
-            scales = dict(zip(values, logarithms.exp(), strict=True))
-            found: Tensor = getattr(propagate(rebuild(scales), state), output.quantity)
-            return found
-
-        found = _with_partials(entries, values, problem)
-        view[:] = (mirrored(found) if tile.on_diagonal else found).cpu().numpy()
-
-    out = np.empty((1 + len(values), n, n), dtype=_numpy(problem.dtype))
-    compute_matrix(fill, out, side, symmetric=True)
-    return out[0], np.moveaxis(out[1:], 0, -1)
+    shape: tuple[int, ...],
+    memory_budget: int | str | None,
+    best: int,
+    copies: int,
+) -> int:
+    """Rows of a tile, at most `best`, for work that keeps the reference's arrays `copies` times."""
+    workspace = workspace_budget(shape, _numpy(problem.dtype), parse_budget(memory_budget))
+    per_pair, per_input = ReferenceEvaluator().workspace(problem)
+    return tile_side(copies * per_pair, copies * per_input, best, workspace)
 
 
-def _with_partials(
-    entries: Callable[[Tensor], Tensor], values: Mapping[str, float], problem: Problem
-) -> Tensor:
-    """The entries of a tile and their partial derivatives in each logarithm, stacked."""
-    point = torch.tensor([*values.values()], dtype=problem.dtype, device=problem.device).log()
-
-    def push(direction: Tensor) -> Any:
-        return torch.func.jvp(entries, (point,), (direction,))
-
-    axes: Any = (None, 0)  # one value, one slope per direction
-    with torch.no_grad():
-        value, slopes = torch.vmap(push, out_dims=axes)(torch.eye(len(point)).to(point))
-    return torch.cat((value.unsqueeze(0), slopes))
-
-
-def gram_tiles(
-    problem: Problem, n: int, memory_budget: int | str | None = None, copies: int = 1
-) -> Iterator[Tile]:
-    """The upper tiles of a Gram, for work that keeps the reference's arrays `copies` times."""
-    side = _side(ReferenceEvaluator(), problem, (1, n, n), memory_budget, copies)
-    return tiles(n, n, side, symmetric=True)
+def gradient_tiles(n: int, m: int, side: int, symmetric: bool) -> Iterator[Tile]:
+    """Tiles of at most `side` x `side`, or the upper ones of a Gram."""
+    return tiles(n, m, side, symmetric)
 
 
 def explain(
     problem: Problem, n: int, backend: str = "auto", memory_budget: int | str | None = None
 ) -> str:
-    """Which evaluator would run a Gram of n rows, in which tiles and with how much memory."""
+    """Which evaluator would run a Gram of n rows, in which tiles and threads, in how much memory.
+
+    What would be refused is told, not raised; but for a `backend` that does not exist.
+    """
     lines = [f"Gram of {n} x {n}, {problem.dtype} on {problem.device}"]
     for evaluator in EVALUATORS:
         why = evaluator.why_not(problem)
         lines.append(f"{evaluator.name}: {'; '.join(why) if why else 'can run'}")
+    names = [evaluator.name for evaluator in EVALUATORS]
+    if backend in ("auto", *names) and not _able(problem, backend):
+        return "\n".join([*lines, f"chosen: none, backend={backend!r} would be refused"])
     chosen = choose(problem, EVALUATORS, backend)
-    shape = (len(problem.outputs), n, n)
-    side = min(n, _side(chosen, problem, shape, memory_budget))
-    per_pair, per_input = chosen.workspace(problem)
-    output = np.prod(shape) * problem.dtype.itemsize
-    lines.append(
-        f"chosen: {chosen.name}, tiles of {side} x {side}, "
-        f"{output / 2**20:.4g} MB for the matrix and about "
-        f"{(side * side * per_pair + side * per_input) / 2**20:.4g} MB to work in"
-    )
-    return "\n".join(lines)
+    try:
+        plan = plan_matrix(chosen, problem, (n, n), True, memory_budget)
+    except MemoryError as error:
+        return "\n".join([*lines, f"chosen: {chosen.name}", f"refused: {error}"])
+    return "\n".join([*lines, *_told(plan, n)])
 
 
-def _side(
-    evaluator: Evaluator,
-    problem: Problem,
-    shape: tuple[int, ...],
-    memory_budget: int | str | None,
-    tangents: int = 1,
-) -> int:
-    """The side of the tiles; every array of the work exists once per tangent."""
-    workspace = workspace_budget(shape, _numpy(problem.dtype), parse_budget(memory_budget))
-    best = evaluator.tile_side(problem)
-    return tile_side(*evaluator.workspace(problem), best, workspace // tangents)
+def _able(problem: Problem, backend: str) -> list[Evaluator]:
+    return [e for e in EVALUATORS if backend in ("auto", e.name) and not e.why_not(problem)]
+
+
+def _told(plan: Plan, n: int) -> list[str]:
+    """Tiles, threads and memory of a Gram."""
+    side, threads = min(n, plan.side), f"{plan.workers} thread{'s' * (plan.workers != 1)}"
+    if plan.evaluator.concurrent:
+        how = f"{plan.at_once} at once on {threads}, each on one"
+    else:
+        how = f"one after another, each on {threads}"
+    kept = f", {plan.kept / 2**20:.4g} MB for the rows" if plan.kept else ""
+    return [
+        f"chosen: {plan.evaluator.name}, tiles of {side} x {side} ({plan.n_tiles} in all), {how}",
+        f"memory: {plan.matrix / 2**20:.4g} MB for the matrix{kept} and about "
+        f"{plan.work / 2**20:.4g} MB to work in",
+    ]
 
 
 def _numpy(dtype: torch.dtype) -> np.dtype:

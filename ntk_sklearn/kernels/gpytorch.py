@@ -12,10 +12,11 @@ from torch import Tensor
 
 from .._validation import resolve_image_shape
 from ..architecture import Layer
-from ..backends import Problem, Quantity, layout, mirrored
-from ..recursion import diagonal_state, pair_state
+from ..backends import Problem, Quantity
 from . import _evaluate
-from ._batch import batch_shape, collapse, flatten_batch, propagate_batch
+from ._autograd import kernel_matrix
+from ._batch import batch_shape, collapse, flatten_batch
+from ._differentiable import DifferentiableKernel
 from ._docs import documented
 from ._guards import check_tensor, warn_of_iterative_solves
 from ._network import Network, as_network, finite_width, free_scales, tree
@@ -138,54 +139,13 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
         batch = batch_shape(x, z, *scales.values())
         if not batch.numel():
             return x.new_empty(*batch, x.shape[-2], *(() if diag else z.shape[-2:-1]))
-        finite = finite_width(self.network) is not None
-        if finite or (batch.numel() == 1 and not _needs_gradient(x, z, *scales.values())):
-            return self._tiled(x, z, scales, batch, diag)
         rows = flatten_batch(x, batch)
-        columns = rows if z is x else flatten_batch(z, batch)
-        values = {name: flatten_batch(v, batch)[:, 0, 0] for name, v in scales.items()}
-        state = self._state(rows, columns, diag)
-        found = propagate_batch(self._tree, state, values, self._quantity)
-        if z is x and not diag:
-            found = mirrored(found)  # products of matrices are symmetric up to rounding only
-        _evaluate.check_finite(found.detach())
+        columns = None if z is x else flatten_batch(z, batch)
+        kernel = DifferentiableKernel(
+            self._problem(tree(self.network), x), self._tree, tuple(scales), self.memory_budget
+        )
+        found = kernel_matrix(kernel, rows, columns, _stacked(scales, batch, x), diag)
         return found.reshape(*batch, *found.shape[1:])
-
-    def _state(self, x: Tensor, z: Tensor, diag: bool) -> Any:
-        problem = self._problem(tree(self.network), x)
-        sizes = (problem.input_shape.channels, *problem.input_shape.spatial)
-        rows = x.reshape(*x.shape[:-1], *sizes)
-        if diag:
-            return diagonal_state(rows, *layout(problem))
-        columns = rows if z is x else z.reshape(*z.shape[:-1], *sizes)
-        return pair_state(rows, columns, *layout(problem), on_diagonal=z is x)
-
-    def _tiled(
-        self, x: Tensor, z: Tensor, scales: Mapping[str, Tensor], batch: torch.Size, diag: bool
-    ) -> Tensor:
-        """Tile by tile within the memory budget, where no gradient is wanted."""
-        if _needs_gradient(x, z):
-            raise RuntimeError("kernels of a finite width have no gradients in their inputs")
-        values = {name: float(value) for name, value in scales.items()}
-        problem = self._problem(self._tree(values), x)
-        rows = flatten_batch(x, batch)
-        columns = rows if z is x else flatten_batch(z, batch)
-        found = [
-            self._tile(problem, r, None if z is x else c, diag)
-            for r, c in zip(rows, columns, strict=True)
-        ]
-        return torch.stack(found).reshape(*batch, *found[0].shape)
-
-    def _tile(self, problem: Problem, x: Tensor, z: Tensor | None, diag: bool) -> Tensor:
-        x = x.detach()
-        if diag:
-            found = _evaluate.diagonal(problem, x, memory_budget=self.memory_budget)
-            return torch.from_numpy(found[0]).to(x)
-        shape = (1, len(x), len(x) if z is None else len(z))
-        out = torch.empty(shape, dtype=x.dtype, device=x.device)
-        z = None if z is None else z.detach()
-        found = _evaluate.matrix(problem, x, z, memory_budget=self.memory_budget, out=out)
-        return found[0]
 
     def _problem(self, layers: Layer, x: Tensor) -> Problem:
         """What the evaluators would be asked for rows like those of x."""
@@ -207,8 +167,10 @@ def _raw(name: str) -> str:
     return f"raw_{name.replace('.', '_')}"
 
 
-def _needs_gradient(*tensors: Tensor) -> bool:
-    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+def _stacked(scales: Mapping[str, Tensor], batch: torch.Size, like: Tensor) -> Tensor:
+    """(B, n_scales), in the precision of the rows."""
+    values = [flatten_batch(value, batch)[:, 0, 0].to(like.dtype) for value in scales.values()]
+    return torch.stack(values, -1) if values else like.new_empty(batch.numel(), 0)
 
 
 def _structure(network: Network) -> str:
@@ -243,8 +205,8 @@ _PARAMETERS = """Parameters
     batch_shape : torch.Size or None, default=None
     active_dims : tuple of int or None, default=None
     memory_budget : int, str or None, default=None
-        As in `ntk_sklearn.kernels.NTK`, where no gradient is wanted. With gradients the whole
-        recursion of the matrix is kept for the backward pass."""
+        As in `ntk_sklearn.kernels.NTK`. It covers the backward pass, too, which computes the
+        recursion a second time, tile by tile, instead of keeping it."""
 
 
 @documented(parameters=_PARAMETERS)

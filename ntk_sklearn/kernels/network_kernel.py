@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ from ..backends import Problem, Quantity
 from ..finite import INITIAL_WIDTH, initial_outputs
 from . import _evaluate
 from ._contracted import contracted_gradient
+from ._gradient import gradient
 from ._network import Network, finite_width, free_scales, tree
+from ._output import check_out
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,40 @@ class NetworkKernel:
         self,
         X: np.ndarray,
         Z: np.ndarray | None = None,
-        progress: Callable[[int, int], object] | None = None,
+        progress: _evaluate.Progress = None,
+        out: np.ndarray | None = None,
     ) -> np.ndarray:
         """(n_quantities, n, m); the Gram of X where Z is None or the same memory as X.
 
-        ``progress(done, total)`` is called with 0 before the first tile and after each tile.
+        Parameters
+        ----------
+        X, Z : ndarray, (n, n_features) and (m, n_features)
+        progress : callable, bool or None, default=None
+            ``progress(done, total)`` is called with 0 before the first tile and after each tile;
+            True shows a bar.
+        out : ndarray or memmap, (n_quantities, n, m), optional
+            Where the matrices are written, in the kernel's precision. A new array unless given.
+
+        Returns
+        -------
+        ndarray
+            `out`, if given.
+
+        Raises
+        ------
+        MemoryError
+            If the matrices do not fit, before anything is allocated.
+        TypeError, ValueError
+            If `out` is no array, or not one of this shape and precision, or overlaps the rows.
         """
         x = _tensor(X)
         z = None if Z is None or same_memory(X, Z) else _tensor(Z)
+        problem = self.problem(x.shape[1])
+        if out is not None:
+            shape = (len(self.quantities), len(x), len(x if z is None else z))
+            check_out(out, shape, np.dtype(self.dtype), X=X, Z=Z)
         found: np.ndarray = _evaluate.matrix(
-            self.problem(x.shape[1]), x, z, self.backend, self.memory_budget, progress=progress
+            problem, x, z, self.backend, self.memory_budget, out, progress
         )
         return found
 
@@ -92,7 +118,7 @@ class NetworkKernel:
             return tree(self.network, scales)
 
         x = _tensor(X)
-        return _evaluate.gradient(self.problem(x.shape[1]), x, rebuild, values, self.memory_budget)
+        return gradient(self.problem(x.shape[1]), x, rebuild, values, self.memory_budget)
 
     def gram_tensor(self, X: np.ndarray) -> Tensor:
         """The Gram (n, n) of the one quantity, as a tensor that stays on the device."""
@@ -126,7 +152,7 @@ class NetworkKernel:
         )
 
     def explain(self, X: np.ndarray) -> str:
-        """Who would compute the Gram of X, in which tiles, with how much memory."""
+        """Who would compute the Gram of X, in which tiles and threads, in how much memory."""
         return _evaluate.explain(
             self.problem(np.shape(X)[1]), len(X), self.backend, self.memory_budget
         )
@@ -146,5 +172,6 @@ def _memory(X: Any) -> tuple[Any, ...]:
 
 
 def _tensor(X: np.ndarray) -> Tensor:
-    """A copy as a tensor: torch takes neither read-only nor byte-swapped arrays."""
-    return torch.from_numpy(np.array(X, dtype=np.float64, order="C"))
+    """Rows as a tensor; a copy of what torch does not take: read-only, byte-swapped."""
+    rows = np.ascontiguousarray(X, dtype=np.float64)
+    return torch.from_numpy(rows if rows.flags.writeable else rows.copy())

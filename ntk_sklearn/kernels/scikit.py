@@ -13,7 +13,9 @@ from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 from .._validation import as_rows, check_rows, resolve_image_shape
 from ..backends import Quantity
 from ._docs import documented
+from ._evaluate import Progress
 from ._network import Network, as_network, free_scales, with_default_network, with_scales
+from ._output import check_out
 from .network_kernel import NetworkKernel
 
 # Default bounds of the scales: wide around useful values, within what float64 resolves.
@@ -76,15 +78,73 @@ class _NetworkKernel(Kernel):
         """
         if eval_gradient and Y is not None:
             raise ValueError("the gradient can only be evaluated when Y is None")
+        if not eval_gradient:
+            return self.matrix(X, Y)
+        return self._with_gradient(*self._checked(X))
+
+    def matrix(
+        self,
+        X: Any,
+        Y: Any = None,
+        *,
+        out: np.ndarray | None = None,
+        progress: Progress = None,
+    ) -> np.ndarray:
+        """Kernel matrix, as calling the kernel gives it, into an array of the caller's or a file.
+
+        Parameters
+        ----------
+        X : array-like, (n, n_features) or images (n, channels, height, width)
+        Y : array-like, (m, n_features) or None
+            None, X itself or the same memory give the Gram, with exact diagonal; both of its
+            triangles are written.
+        out : ndarray, (n, m), optional
+            Where the matrix is written: a writeable array of the kernel's `dtype`, contiguous or
+            not, that overlaps neither X nor Y. A `numpy.memmap` is a file, and does not count as
+            memory for the budget. What it holds after an error or an interrupt is undefined.
+        progress : callable, bool or None, default=None
+            True shows a bar of tiles with pairs per second and the time left, for which tqdm must
+            be installed. A callable is called as ``progress(done, total)`` with 0 before the first
+            tile and after each tile, in the calling thread; what it raises ends the computation.
+
+        Returns
+        -------
+        K : ndarray, (n, m)
+            `out` if given, else a new array.
+
+        Raises
+        ------
+        ValueError
+            For rows that calling the kernel refuses; for an `out` of another shape or dtype, which
+            cannot be written into, or which overlaps the rows.
+        TypeError
+            For sparse X; if `out` is no numpy array, or `progress` cannot be called.
+        MemoryError
+            If the matrix does not fit, before anything is allocated.
+        ImportError
+            With ``progress=True``, if tqdm is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from ntk_sklearn.kernels import NTK
+        >>> X = np.random.default_rng(0).normal(size=(100, 3))
+        >>> K = np.empty((100, 100))
+        >>> NTK().matrix(X, out=K) is K
+        True
+        """
         Z = None if Y is X else Y
         kernel, rows = self._checked(X)
-        if eval_gradient:
-            return self._with_gradient(kernel, rows)
-        if Z is None:
-            return kernel.matrix(rows)[0]
-        other, _ = as_rows(Z, kernel.image_shape)
-        columns = check_rows(other, "Y", rows.shape[1])
-        return kernel.matrix(rows, columns)[0]
+        columns = None
+        if Z is not None:
+            other, _ = as_rows(Z, kernel.image_shape)
+            columns = check_rows(other, "Y", rows.shape[1])
+        if out is None:
+            return kernel.matrix(rows, columns, progress)[0]
+        m = len(rows if columns is None else columns)
+        check_out(out, (len(rows), m), np.dtype(self.dtype), X=X, Y=Y)
+        kernel.matrix(rows, columns, progress, out[np.newaxis])
+        return out
 
     def diag(self, X: Any) -> np.ndarray:
         """k(x, x) for every row, without the Gram; equal to its diagonal to rounding."""
@@ -92,7 +152,24 @@ class _NetworkKernel(Kernel):
         return kernel.diagonal(rows)[0]
 
     def explain(self, X: Any) -> str:
-        """Who would compute the Gram of X, in which tiles, with how much memory."""
+        """Who would compute the Gram of X, in which tiles and threads, in how much memory.
+
+        A line for every evaluator says that it can run the network, or why it cannot. Nothing is
+        computed, and a matrix that would be refused is told of, not raised.
+
+        Parameters
+        ----------
+        X : array-like, (n, n_features) or images (n, channels, height, width)
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ValueError
+            For a `backend` that does not exist, and rows that the kernel refuses.
+        """
         kernel, rows = self._checked(X)
         return kernel.explain(rows)
 

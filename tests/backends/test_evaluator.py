@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 import pytest
 
 from ntk_sklearn.architecture import Dense, Shape
-from ntk_sklearn.backends import FiniteWidth, Output, Problem, ReferenceEvaluator, choose
+from ntk_sklearn.backends import (
+    EmpiricalEvaluator,
+    FiniteWidth,
+    Output,
+    Problem,
+    ReferenceEvaluator,
+    choose,
+    least_side,
+    prepared_bytes,
+)
 
 PROBLEM = Problem((Output(Dense(), "nngp"),), Shape(3))
 
@@ -61,3 +70,22 @@ def test_the_reference_says_why_it_cannot():
     assert choose(PROBLEM, [ReferenceEvaluator()]).name == "reference"
     with pytest.raises(ValueError, match=r"reference: it computes infinite width, .* width 64"):
         choose(finite, [ReferenceEvaluator()])
+
+
+@pytest.mark.parametrize("evaluator", [ReferenceEvaluator(), EmpiricalEvaluator()])
+def test_torch_takes_all_cores_within_a_tile(evaluator):
+    assert evaluator.concurrent is False
+
+
+def test_methods_that_may_be_absent():
+    class Small(ReferenceEvaluator):
+        def least_side(self, problem: Problem) -> int:
+            return 3
+
+        def prepared_bytes(self, problem: Problem) -> int:
+            return 40
+
+    assert (least_side(Small(), PROBLEM), prepared_bytes(Small(), PROBLEM)) == (3, 40)
+    plain = ReferenceEvaluator()
+    assert least_side(plain, PROBLEM) == plain.tile_side(PROBLEM)
+    assert prepared_bytes(plain, PROBLEM) == 0

@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 from sklearn import config_context
 
-from ntk_sklearn.gram import memory, parse_budget, tile_side, workspace_budget
-from ntk_sklearn.gram.memory import available_memory
+from ntk_sklearn.gram import (
+    concurrent_side,
+    memory,
+    n_tiles,
+    parse_budget,
+    tile_bytes,
+    tile_side,
+    workspace_budget,
+)
+from ntk_sklearn.gram.memory import LANES, MOST_AT_ONCE, TILES_PER_THREAD, available_memory
 
 FLOAT = np.dtype("float64")
 
@@ -120,3 +128,60 @@ def test_tiles_fit_into_the_workspace(per_pair, per_input, best, workspace):
 def test_a_pair_that_does_not_fit_is_refused():
     with pytest.raises(MemoryError, match=r"one pair of inputs takes 3 MB .* and 2 MB are allowed"):
         tile_side(2**20, 2**21, 100, 2**21)
+
+
+def test_what_is_kept_of_the_rows_counts():
+    assert workspace_budget((2, 100, 50), FLOAT, 100_000, kept=9_000) == 100_000 - 89_000
+    with pytest.raises(MemoryError, match=r"takes 1\.49 GB, what is kept of the rows 0\.9313 GB, "):
+        workspace_budget((2, 10_000, 10_000), FLOAT, 2 * 10**9, kept=10**9)
+
+
+def test_files_and_arrays_that_exist_do_not_count(monkeypatch):
+    shape = (1, 10**6, 10**6)
+    assert workspace_budget(shape, FLOAT, 1000, kept=10, matrix_counts=False) == 990
+    monkeypatch.setattr(memory, "available_memory", lambda: 2**30)
+    with config_context(working_memory=3):
+        assert workspace_budget(shape, FLOAT, None, matrix_counts=False) == 3 * 2**20
+    with pytest.raises(MemoryError, match=r"kept of the rows for .* 1000000 entries .* 2 GB, and "):
+        workspace_budget(shape, FLOAT, None, kept=2**31, matrix_counts=False)
+
+
+def side_of(n=10**6, best=512, least=512, per_pair=100, per_input=0, workspace=2**40):
+    return concurrent_side(
+        per_pair, per_input, best, least, workspace, lambda side: n_tiles(n, n, side, True)
+    )
+
+
+@pytest.mark.parametrize("best", [1, 7, 16, 17, 40, 64, 500, 512])
+@pytest.mark.parametrize("per_pair, per_input", [(8, 0), (100, 1000), (10**6, 0), (1, 10**6)])
+@pytest.mark.parametrize("workspace", [2 * 10**6, 10**8, 10**12])
+def test_concurrent_tiles_fit_so_many_times(best, per_pair, per_input, workspace):
+    side = side_of(10**6, best, best, per_pair, per_input, workspace)
+    assert 1 <= side <= best
+    assert side <= LANES or side % LANES == 0
+    used = tile_bytes(per_pair, per_input, side)
+    assert used <= workspace // (MOST_AT_ONCE if side > LANES else 1)
+
+
+def test_concurrent_tiles_are_the_best_where_they_fit():
+    assert side_of() == 512
+    assert side_of(best=500) == 496
+    assert side_of(best=9) == 9
+    assert side_of(per_pair=2**22, workspace=2**34) == 16  # four fit where 16 should
+    assert side_of(per_pair=2**26, workspace=2**34) == 16  # one fits
+    assert side_of(per_pair=2**27, workspace=2**34) == 8
+
+
+@pytest.mark.parametrize("least", [1, 16, 24, 100, 512])
+@pytest.mark.parametrize("n", [0, 1, 100, 1000, 3000])
+def test_small_matrices_are_cut_for_all_threads(n, least):
+    side = side_of(n, least=least)
+    assert side >= least
+    enough = n_tiles(n, n, side, True) >= TILES_PER_THREAD * MOST_AT_ONCE
+    half = side // 2 - (side // 2 % LANES if side // 2 > LANES else 0)
+    assert enough or half < least
+
+
+def test_a_pair_that_does_not_fit_is_refused_for_threads_too():
+    with pytest.raises(MemoryError, match=r"one pair of inputs takes 3 MB .* and 2 MB are allowed"):
+        side_of(best=64, per_pair=2**20, per_input=2**21, workspace=2**21)

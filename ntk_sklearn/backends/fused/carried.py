@@ -13,34 +13,34 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from numba import njit
 from torch import Tensor
 
 from ...duals.pair import safe_divide, safe_sqrt
 from . import formulas
+from .compiling import inlined
 from .functions import angle_over_sine, bend_over_root
 from .lanes import absolute, copysign, fma, sqrt, where_less
 
 
-@njit(forceinline=True)
+@inlined
 def fresh_sine2(q: Any, wx: Any, wz: Any) -> Any:
     """The squared sine that a covariance tells, with w = 1 / sqrt v."""
-    size = formulas.snapped(q * (wz * wx), 1.0)
+    size = formulas.snapped((q * wx) * wz, 1.0)
     return (1.0 - size) * (1.0 + size)
 
 
-@njit(forceinline=True)
+@inlined
 def _angle(q: Any, sine2: Any, wx: Any, wz: Any) -> Any:
     """Cosine, its size and the sine of the acute angle g of the lines, 1 - cos g, and g itself."""
     scale = wz * wx
-    c = q * scale
+    c = (q * wx) * wz
     size = absolute(c)
     sine2 = where_less(0.0, scale, sine2, 1.0)  # the angle is pi / 2 where a variance is 0
     sine, versine = sqrt(sine2), sine2 / (1.0 + size)
     return c, size, sine, versine, sine * angle_over_sine(versine)
 
 
-@njit(forceinline=True)
+@inlined
 def abrelu(
     q: Any, sine2: Any, ux: Any, wx: Any, uz: Any, wz: Any,
     kink: Any, even: Any, odd: Any, balance: Any,
@@ -49,7 +49,7 @@ def abrelu(
     c, size, sine, versine, angle = _angle(q, sine2, wx, wz)
     slope = copysign(fma(angle, kink, odd), c) + even
     value = (uz * ux) * fma(c, slope, sine * kink)
-    bend = versine * sqrt(versine) * bend_over_root(versine) * ((1.0 - balance) / math.pi)
+    bend = versine * sqrt(versine) * bend_over_root(versine) * ((1.0 - balance) * (1.0 / math.pi))
     parallel = where_less(c, 0.0, size * (1.0 + balance), 0.0)
     below = versine - bend + parallel
     below = where_less(below, 0.0, 0.0, below)
@@ -57,7 +57,7 @@ def abrelu(
     return value, slope, below * where_less(c, 0.0, opposite, 2.0 - below)
 
 
-@njit(forceinline=True)
+@inlined
 def linear(
     q: Any, sine2: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any
 ) -> Any:
@@ -65,7 +65,7 @@ def linear(
     return q, fma(q, 0.0, 1.0), sine2
 
 
-@njit(forceinline=True)
+@inlined
 def sign(
     q: Any, sine2: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any
 ) -> Any:
@@ -80,7 +80,7 @@ def forgetting(formula: Callable[..., Any]) -> Callable[..., Any]:
     The next layer that needs an angle takes it from the covariance (`fresh_sine2`).
     """
 
-    @njit(forceinline=True)
+    @inlined
     def forgetful(
         q: Any, sine2: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any
     ) -> Any:
@@ -116,19 +116,19 @@ def sum_shares(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor, T
     return a, b, c, d
 
 
-@njit(forceinline=True)
+@inlined
 def affine_sine2(
     q: Any, sine2: Any, wx: Any, weights_x: Any, bias_x: Any, wz: Any, weights_z: Any, bias_z: Any
 ) -> Any:
     """The squared sine behind a dense layer, from the covariance in front of it and `shares`."""
-    c = q * (wz * wx)
+    c = (q * wx) * wz  # a product of w alone may overflow
     mixed = where_less(0.0, c, sine2 / (1.0 + absolute(c)), 1.0 - c)
     one, two = weights_z * weights_x, bias_z * bias_x
     cross = bias_z * weights_x - weights_z * bias_x
     return _joined(one, two, cross, one * one * sine2, mixed)
 
 
-@njit(forceinline=True)
+@inlined
 def sum_sine2(
     c1: Any, sine2_1: Any, x1: Any, z1: Any, c2: Any, sine2_2: Any, x2: Any, z2: Any
 ) -> Any:
@@ -144,7 +144,7 @@ def sum_sine2(
     return _joined(one, two, cross, fma(one * one, sine2_1, two * two * sine2_2), mixed)
 
 
-@njit(forceinline=True)
+@inlined
 def _joined(one: Any, two: Any, cross: Any, own: Any, mixed: Any) -> Any:
     found = fma(mixed, one * two * 2.0, fma(cross, cross, own))
     found = where_less(0.0, one + two, found, 1.0)  # a sum that vanishes has angle pi / 2

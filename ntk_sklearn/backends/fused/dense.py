@@ -56,9 +56,9 @@ class DensePlan:
 
     def prepare(self, X: np.ndarray) -> Rows:
         """Rows and tables of all inputs."""
-        x = X.astype(self.dtype) * self.dtype.type(1.0 / np.sqrt(self._n_features))
-        variance = _variances(x)
-        with np.errstate(divide="ignore"):
+        with np.errstate(over="ignore", divide="ignore"):  # the drivers refuse what overflows
+            x = X.astype(self.dtype) * self.dtype.type(1.0 / np.sqrt(self._n_features))
+            variance = _variances(x)
             shrink = np.where(variance > 0, 1 / np.sqrt(variance), 0).astype(self.dtype)
         return Rows(x, shrink, self._flat.tables([variance]))
 
@@ -77,7 +77,8 @@ class DensePlan:
 
     def tile(self, x: Rows, z: Rows, on_diagonal: bool, halt: Any) -> np.ndarray:
         """NNGP and NTK (n_networks, 2, n, m); on the diagonal of the upper triangle only."""
-        q = x.x @ z.x.T
+        with np.errstate(over="ignore", invalid="ignore"):  # the drivers refuse what overflows
+            q = x.x @ z.x.T
         angles = None
         if self._flat.needs_angles:
             angles = np.empty_like(q)

@@ -35,8 +35,10 @@ class FlatOperation:
     Attributes
     ----------
     does : Flat
-    source, other : int
-        Registers; for LOAD the head.
+    source : int
+        Register; for LOAD the head.
+    other : int or None
+        The second register of ADD.
     target : int
         Register; for STORE the network.
     layer : Layer or None
@@ -52,11 +54,18 @@ class FlatOperation:
     does: Flat
     source: int
     target: int
-    other: int = 0
+    other: int | None = None
     layer: Layer | None = None
     share: float = 1.0
     known: bool = False
     angles: bool = False
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The registers that are read."""
+        if self.does is Flat.LOAD:
+            return ()
+        return (self.source,) if self.other is None else (self.source, self.other)
 
 
 @dataclass
@@ -105,9 +114,7 @@ def lower_flat(tails: Sequence[tuple[int, tuple[Layer, ...]]], known: bool) -> F
     return program
 
 
-def _walk(
-    program: FlatProgram, rest: list[tuple[int, tuple[Layer, ...]]], register: int
-) -> None:
+def _walk(program: FlatProgram, rest: list[tuple[int, tuple[Layer, ...]]], register: int) -> None:
     while True:
         branches: dict[Layer, list[tuple[int, tuple[Layer, ...]]]] = {}
         for k, layers in rest:
@@ -181,8 +188,8 @@ def _mark_angles(program: FlatProgram) -> None:
         if operation.does is Flat.ACTIVATION:
             asked[operation.source] = True
         elif operation.does is not Flat.LOAD:
-            asked[operation.source] |= operation.angles
-            asked[operation.other] |= operation.angles and operation.does is Flat.ADD
+            for register in operation.reads:
+                asked[register] |= operation.angles
 
 
 def flat_tables(program: FlatProgram, variances: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
@@ -218,6 +225,7 @@ def _numbers(
         return activations.table(dual, v), dual.variance(v)
     if operation.does is Flat.SCALE:
         return (), operation.share * v
+    assert operation.other is not None, "what is left is ADD"
     other = registers[operation.other]
     tables = carried.sum_shares(v, other) if operation.angles else ()
     return tables, v + other

@@ -13,8 +13,9 @@ from ...duals import resolve
 from ...recursion import KernelState, propagate
 from . import activations
 from .flat import Flat, FlatOperation, FlatProgram, flat_tables, lower_flat
-from .flat_rows import HAS_ANGLES, HAS_TANGENTS, run_flat
+from .flat_rows import HAS_ANGLES, HAS_TANGENTS, SIZE, run_flat
 from .lanes import LANES
+from .program import shared_places
 
 
 class FlatPlan:
@@ -40,7 +41,12 @@ class FlatPlan:
         self._program = lower_flat(tails, angles)
         n_heads = 1 + max(head for head, _ in tails)
         _, begins = flat_tables(self._program, [torch.zeros(1)] * n_heads)
-        rows = [_row(*one) for one in zip(self._program.operations, begins, strict=True)]
+        places = _places(self._program)
+        self._n_places = 1 + max(places)
+        rows = [
+            _row(operation, begin, places)
+            for operation, begin in zip(self._program.operations, begins, strict=True)
+        ]
         self._numbers = np.array([numbers for _, numbers in rows], dtype=dtype)
         self._operations = np.array([integers for integers, _ in rows], dtype=np.int64)
 
@@ -88,9 +94,9 @@ class FlatPlan:
         flags = HAS_ANGLES * (angles is not None) + HAS_TANGENTS * (tangents is not None)
         padded = [_padded(a, self.dtype) for a in (z, heads, angles, tangents)]
         found = np.zeros((len(self._tails), 2, n, padded[0].shape[-1]), dtype=self.dtype)
-        n_registers = len(self._program.known)
+        ws = np.empty(self._n_places * SIZE, dtype=self.dtype)
         run_flat(
-            self._operations, self._numbers, n_registers, x, *padded, flags,
+            self._operations, self._numbers, ws, x, *padded, flags,
             upper, found,
         )  # fmt: skip
         return found[..., :m]
@@ -120,7 +126,7 @@ def _tangent(state: KernelState) -> Tensor:
     return state.ntk
 
 
-def _row(operation: FlatOperation, begin: int) -> tuple[list[int], list[float]]:
+def _row(operation: FlatOperation, begin: int, places: list[int]) -> tuple[list[int], list[float]]:
     """Integers and numbers of an operation, by the columns of `flat_rows`."""
     numbers, kind = [operation.share, 0.0, 0.0, 0.0], -1
     parameters: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
@@ -133,5 +139,23 @@ def _row(operation: FlatOperation, begin: int) -> tuple[list[int], list[float]]:
         lowered = activations.lower(resolve(layer.function))  # type: ignore[union-attr]
         assert lowered is not None, "refused when the program was written"
         kind, parameters = lowered.kind, lowered.parameters
-    integers = [int(operation.does), operation.source, operation.other, operation.target, kind]
-    return [*integers, begin, int(not operation.known), int(operation.angles)], [*numbers, *parameters]
+    source, target = operation.source, operation.target
+    if operation.does is not Flat.LOAD:
+        source = places[source]
+    if operation.does is not Flat.STORE:
+        target = places[target]
+    other = 0 if operation.other is None else places[operation.other]
+    integers = [int(operation.does), source, other, target, kind, begin]
+    integers += [int(not operation.known), int(operation.angles)]
+    return integers, [*numbers, *parameters]
+
+
+def _places(program: FlatProgram) -> list[int]:
+    """Where the registers are kept: as few places as possible, which stay in the cache."""
+    lives: dict[int, tuple[int, int]] = {}
+    for k, operation in enumerate(program.operations):
+        if operation.does is not Flat.STORE:
+            lives[operation.target] = (k, k)
+        for register in operation.reads:
+            lives[register] = (lives[register][0], k)
+    return shared_places([lives[register] for register in range(len(program.known))])

@@ -11,7 +11,8 @@ from numba import njit
 
 from .activations import CARRIED
 from .carried import affine_sine2, fresh_sine2, sum_sine2
-from .lanes import LANES, compiled, entry, fma, kept_apart, load, pointer, spread, store
+from .compiling import Entry, compiled
+from .lanes import LANES, fma, kept_apart, load, pointer, spread, store
 
 PIECE = 32 * LANES
 # Columns of the table of operations, and of its numbers.
@@ -19,7 +20,7 @@ DOES, SOURCE, OTHER, TARGET, KIND, TABLE, FRESH, ANGLES, COLUMNS = range(9)
 HAS_ANGLES, HAS_TANGENTS = 1, 2
 SCALE, BIAS, RATE, BIAS_NTK, PARAMETERS, NUMBERS = 0, 1, 2, 3, 4, 8
 _LOAD, _AFFINE, _ACTIVATION, _ADD, _SCALE = 0, 1, 2, 3, 4
-_SINE2, _T, _SIZE = PIECE, 2 * PIECE, 3 * PIECE
+_SINE2, _T, SIZE = PIECE, 2 * PIECE, 3 * PIECE
 
 
 def _along(formula):
@@ -89,8 +90,8 @@ def _add(ws, source, other, target, n, x, i, nx, z, j, nz, angles):
     for k in range(0, n, LANES):
         q1, q2 = load(ws, source + k), load(ws, other + k)
         if angles:
-            c1 = q1 * (load(z, j + k) * x[i])
-            c2 = q2 * (load(z, 2 * nz + j + k) * x[2 * nx + i])
+            c1 = (q1 * x[i]) * load(z, j + k)
+            c2 = (q2 * x[2 * nx + i]) * load(z, 2 * nz + j + k)
             x1, x2 = x[nx + i], x[3 * nx + i]
             z1, z2 = load(z, nz + j + k), load(z, 3 * nz + j + k)
             s1, s2 = load(ws, source + _SINE2 + k), load(ws, other + _SINE2 + k)
@@ -132,14 +133,15 @@ def _store(ws, source, n, found, q, t):
         store(found, t + k, load(ws, source + _T + k))
 
 
-@entry
-def run_flat(operations, numbers, n_registers, x, z, heads, angles, tangents, flags, upper, found):
+@Entry
+def run_flat(operations, numbers, ws, x, z, heads, angles, tangents, flags, upper, found):
     """All operations for a tile.
 
     Parameters
     ----------
     operations, numbers : ndarray, (n_operations, COLUMNS) and (n_operations, NUMBERS)
-    n_registers : int
+    ws : ndarray, (n_registers * SIZE,)
+        Memory to work in: its own would be freed before the pointer to it is used.
     x, z : ndarray, (n_tables, n) and (n_tables, m)
         What the operations need to know of rows and columns; m is a multiple of `LANES`.
     heads, angles, tangents : ndarray, (n_heads, n, m)
@@ -150,7 +152,6 @@ def run_flat(operations, numbers, n_registers, x, z, heads, angles, tangents, fl
         Whether only entries on and above the diagonal are wanted.
     found : ndarray, (n_networks, 2, n, m)
     """
-    ws = np.empty(n_registers * _SIZE, dtype=found.dtype)
     _, _, n, m = found.shape
     px, pz, pn, pw, pf = pointer(x), pointer(z), pointer(numbers), pointer(ws), pointer(found)
     ph, pa, pt, po = pointer(heads), pointer(angles), pointer(tangents), pointer(operations)
@@ -159,7 +160,7 @@ def run_flat(operations, numbers, n_registers, x, z, heads, angles, tangents, fl
             width = min(PIECE, m - j)
             for k in range(len(operations)):
                 r, o = k * COLUMNS, k * NUMBERS
-                does, source, target = po[r + DOES], po[r + SOURCE] * _SIZE, po[r + TARGET] * _SIZE
+                does, source, target = po[r + DOES], po[r + SOURCE] * SIZE, po[r + TARGET] * SIZE
                 bx, bz = i + po[r + TABLE] * n, j + po[r + TABLE] * m
                 if does == _LOAD:
                     begin = (po[r + SOURCE] * n + i) * m + j
@@ -173,7 +174,7 @@ def run_flat(operations, numbers, n_registers, x, z, heads, angles, tangents, fl
                         o + PARAMETERS, po[r + FRESH] != 0,
                     )  # fmt: skip
                 elif does == _ADD:
-                    other, angled = po[r + OTHER] * _SIZE, po[r + ANGLES] != 0
+                    other, angled = po[r + OTHER] * SIZE, po[r + ANGLES] != 0
                     _add(pw, source, other, target, width, px, bx, n, pz, bz, m, angled)
                 elif does == _SCALE:
                     _scale(pw, source, target, width, pn[o + SCALE])
@@ -182,7 +183,7 @@ def run_flat(operations, numbers, n_registers, x, z, heads, angles, tangents, fl
                     _store(pw, source, width, pf, q, q + n * m)
 
 
-@entry
+@Entry
 def start_angles(q, x, z, limit, sine2):
     """Squared sines of the angles between rows, exact for nearly (anti)parallel ones.
 
@@ -198,7 +199,7 @@ def start_angles(q, x, z, limit, sine2):
     """
     for i in range(len(q)):
         for j in range(q.shape[1]):
-            cosine = q[i, j] * (x[1][i] * z[1][j])
+            cosine = q[i, j] * x[1][i] * z[1][j]
             size = abs(cosine)
             gap = 1 - size
             if gap < limit:

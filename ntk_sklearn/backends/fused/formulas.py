@@ -11,9 +11,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
-
 from ...duals.pair import SNAP
+from .compiling import inlined
 from .functions import angle_over_sine, exp, expm1, near_angle_over_sine
 from .lanes import absolute, copysign, fma, polynomial, sqrt, where_less
 
@@ -23,19 +22,19 @@ _TURN = 1.0 / (2.0 * math.pi)
 _apart = polynomial((1.0 - (SNAP + 0.5) * 2.0**-23,), (1.0 - (SNAP + 0.5) * 2.0**-52,))
 
 
-@njit(forceinline=True)
+@inlined
 def snapped(q: Any, size: Any) -> Any:
     """|q|, and `size` itself where |q| is within rounding of it or above."""
     absolute_q = absolute(q)
     return where_less(_apart(q) * size, absolute_q, size, absolute_q)
 
 
-@njit(forceinline=True)
+@inlined
 def abrelu(
     q: Any, ux: Any, wx: Any, uz: Any, wz: Any, kink: Any, even: Any, odd: Any, rest: Any
 ) -> Any:
     """u = sqrt v, w = 1 / u; T' = even + sign(q) |kink t + odd| with the lines' acute angle t."""
-    c = q * (wz * wx)
+    c = (q * wx) * wz  # a product of w alone may overflow
     size = absolute(c)
     size = where_less(_apart(size), size, 1.0, size)
     g = 1.0 - size
@@ -44,22 +43,22 @@ def abrelu(
     return (uz * ux) * fma(copysign(size, c), slope, bend), slope
 
 
-@njit(forceinline=True)
+@inlined
 def linear(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     """The covariance is kept."""
     return q, fma(q, 0.0, 1.0)
 
 
-@njit(forceinline=True)
+@inlined
 def sign(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     """u = 1, or 0 at variance 0, w = 1 / sqrt v; 1 - 2 t / pi, and no derivative."""
-    c = q * (wz * wx)
+    c = (q * wx) * wz  # a product of w alone may overflow
     g = 1.0 - snapped(c, 1.0)
     t = sqrt(g * (2.0 - g)) * angle_over_sine(g)
     return (uz * ux) * copysign(fma(t, -2.0 / math.pi, 1.0), c), q * 0.0
 
 
-@njit(forceinline=True)
+@inlined
 def _saturated(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, rate: Any) -> Any:
     """|q|, c = rate |q| u_x u_z and sqrt(1 - c^2), where u = 1 / sqrt(1 + rate v) and w = sqrt v.
 
@@ -74,7 +73,7 @@ def _saturated(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, rate: Any) -> Any:
     return size, size * steep, sqrt(square)
 
 
-@njit(forceinline=True)
+@inlined
 def _arcsine(c: Any, root: Any) -> Any:
     """arcsin(c) = arccos(root) and its complement from c >= 0 and root = sqrt(1 - c^2)."""
     small, large = where_less(c, root, c, root), where_less(c, root, root, c)
@@ -83,7 +82,7 @@ def _arcsine(c: Any, root: Any) -> Any:
     return where_less(c, root, near, far), where_less(c, root, far, near)
 
 
-@njit(forceinline=True)
+@inlined
 def erf(
     q: Any, ux: Any, wx: Any, uz: Any, wz: Any, rate: Any, height: Any, steepness: Any, rest: Any
 ) -> Any:
@@ -93,7 +92,7 @@ def erf(
     return copysign(angle * height, q), (uz * ux) * steepness / root
 
 
-@njit(forceinline=True)
+@inlined
 def gaussian(
     q: Any, ux: Any, wx: Any, uz: Any, wz: Any, rate: Any, height: Any, steepness: Any, rest: Any
 ) -> Any:
@@ -103,7 +102,7 @@ def gaussian(
     return ratio * height, copysign(c, q) * (ratio * ratio) * steepness / root
 
 
-@njit(forceinline=True)
+@inlined
 def gelu(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     """With `_saturated` numbers and k = u_x u_z, where sqrt D = root / k.
 
@@ -119,7 +118,7 @@ def gelu(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: 
     return fma(cov, turn, fma(c, c, bend * bend) * ratio), fma(cov * ratio, total, turn)
 
 
-@njit(forceinline=True)
+@inlined
 def _distances(q: Any, ux: Any, uz: Any) -> Any:
     """E (x - sign(q) z)^2 and |q|, with u = sqrt v."""
     size = uz * ux
@@ -127,7 +126,7 @@ def _distances(q: Any, ux: Any, uz: Any) -> Any:
     return fma(apart, apart, (size - near) * 2.0), near
 
 
-@njit(forceinline=True)
+@inlined
 def rbf(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, gamma: Any, b: Any, c: Any, d: Any) -> Any:
     """u = sqrt v; exp(-gamma E (x - z)^2)."""
     least, size = _distances(q, ux, uz)
@@ -135,7 +134,7 @@ def rbf(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, gamma: Any, b: Any, c: Any, 
     return value, value * (2.0 * gamma)
 
 
-@njit(forceinline=True)
+@inlined
 def exponential(
     q: Any, ux: Any, wx: Any, uz: Any, wz: Any, rate2: Any, height: Any, c: Any, d: Any
 ) -> Any:
@@ -144,7 +143,7 @@ def exponential(
     return value, value * rate2
 
 
-@njit(forceinline=True)
+@inlined
 def sin(
     q: Any, ux: Any, wx: Any, uz: Any, wz: Any, rate2: Any, height: Any, less: Any, more: Any
 ) -> Any:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from . import coefficients
+from .compiling import inlined
 from .lanes import fma, nearest, polynomial, power_of_two, where_less
 
 _angle_rest = polynomial(*coefficients.ANGLE_REST)
@@ -27,25 +26,25 @@ _exp_bottom = polynomial((-106.0,), (-748.0,))
 _LOG2_E = 1.4426950408889634
 
 
-@njit(forceinline=True)
+@inlined
 def angle_over_sine(g: Any) -> Any:
     """t / sin t for the angle t in [0, pi / 2] with cos t = 1 - g."""
     return fma(_angle_rest(g), g, 1.0)
 
 
-@njit(forceinline=True)
+@inlined
 def near_angle_over_sine(g: Any) -> Any:
     """The same for t in [0, pi / 4], with fewer terms."""
     return fma(_near_angle_rest(g), g, 1.0)
 
 
-@njit(forceinline=True)
+@inlined
 def bend_over_root(g: Any) -> Any:
     """(sin t - t cos t) / g^1.5 for the angle t in [0, pi / 2] with cos t = 1 - g."""
     return _bend_over_root(g)
 
 
-@njit(forceinline=True)
+@inlined
 def exp(x: Any) -> Any:
     """The exponential: infinite above the largest number, 0 below the smallest."""
     x = where_less(x, _exp_bottom(x), _exp_bottom(x), x)
@@ -56,7 +55,7 @@ def exp(x: Any) -> Any:
     return (rest + 1.0) * power_of_two(half) * power_of_two(n - half)
 
 
-@njit(forceinline=True)
+@inlined
 def expm1(x: Any) -> Any:
     """exp(x) - 1 for x <= 0, without cancellation at small x."""
     # exp(-50) is nothing beside 1 in both precisions
@@ -65,7 +64,7 @@ def expm1(x: Any) -> Any:
     return fma(scale, rest, scale - 1.0)
 
 
-@njit(forceinline=True)
+@inlined
 def _reduced(x: Any) -> tuple[Any, Any]:
     """n and exp(x - n log 2) - 1 for the nearest multiple n of log 2."""
     n = nearest(x * _LOG2_E)

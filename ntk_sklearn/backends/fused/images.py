@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,8 +21,8 @@ from .planes import run
 from .program import Operation, Sink, Stage, contains
 from .tables import AT, SLOTS, Tables, build, table_offsets
 
-# Seconds that a tile should take in one thread, and nanoseconds that an entry of a layer takes there
-# in float32 (measured; it need not be exact).
+# Seconds that a tile should take in one thread, and nanoseconds that an entry of a layer takes
+# there in float32 (measured; it need not be exact).
 _PATIENCE, _PER_ENTRY = 0.25, 1.0
 _GO_ON = np.zeros(1, dtype=np.uint8)
 
@@ -98,9 +99,9 @@ class ImagePlan:
     ) -> np.ndarray:
         """NNGP and NTK (n_networks, 2, n, m); on the diagonal of the upper triangle only."""
         sums = self.pairs(x, z, on_diagonal, halt)
-        tables = (self._flat.tables(own) for own in (sums.own_x, sums.own_z))
+        left, right = self._flat.tables([*sums.own_x]), self._flat.tables([*sums.own_z])
         q, t = sums.found[:, 0], sums.found[:, 1]
-        found = self._flat.pairs(*tables, q, None, t, on_diagonal)
+        found = self._flat.pairs(left, right, q, None, t, on_diagonal)
         if on_diagonal:
             found[..., range(len(x)), range(len(x))] = self._finish(sums.found.diagonal(0, 2, 3))
         return found
@@ -145,7 +146,9 @@ class ImagePlan:
             zu, zw, own = self._own_block(block)
             last, k = min(n, j + LANES) if on_diagonal else n, min(LANES, m - j)
             sums = np.zeros((last, 2 * n_heads * LANES))
-            self._run(workspace, scaled[:last], xu[:last], xw[:last], block, zu, zw, True, sums, halt)
+            self._run(
+                workspace, scaled[:last], xu[:last], xw[:last], block, zu, zw, False, sums, halt
+            )
             by_head = sums.reshape(last, n_heads, 2, LANES)[..., :k]
             found[:, :, :last, j : j + k] = np.moveaxis(by_head, 0, 2)
             own_z[:, j : j + k] = own[:, 0, :k]
@@ -161,18 +164,18 @@ class ImagePlan:
             u, w, own = self._own_block(block)
             sums, k = np.zeros((1, 2 * n_heads * LANES)), min(LANES, n - i)
             left = self._left(block)[None]
-            self._run(workspace, left, u[None], w[None], block, u, w, None, sums, None)
+            self._run(workspace, left, u[None], w[None], block, u, w, True, sums, None)
             found[:, :, i : i + k] = sums.reshape(n_heads, 2, LANES)[..., :k]
             own_x[:, i : i + k] = own[:, 0, :k]
         return self._weighted(found, own_x, own_x)
 
     def _run(
-        self, workspace: np.ndarray, x: np.ndarray, xu: np.ndarray, xw: np.ndarray, z: np.ndarray,
-        zu: np.ndarray, zw: np.ndarray, single: bool | None, sums: np.ndarray,
+        self, workspace: tuple[np.ndarray, ...], x: np.ndarray, xu: np.ndarray, xw: np.ndarray,
+        z: np.ndarray, zu: np.ndarray, zw: np.ndarray, each: bool, sums: np.ndarray,
         halt: np.ndarray | None,
     ) -> None:  # fmt: skip
         n_stages, halt = len(self.program.stages), _GO_ON if halt is None else halt
-        run(self._tables, 0, n_stages, True, workspace, x, xu, xw, z, zu, zw, single, sums, halt)
+        run(self._tables, 0, n_stages, True, *workspace, x, xu, xw, z, zu, zw, each, sums, halt)
 
     def _weighted(self, found: np.ndarray, own_x: np.ndarray, own_z: np.ndarray) -> Sums:
         weights = self._weights.reshape(-1, *(1,) * (found.ndim - 1))
@@ -183,12 +186,13 @@ class ImagePlan:
         """Row images divided by their channels: products with them are means over channels."""
         return x / self.dtype.type(self.n_channels)
 
-    def _workspace(self, tables: Tables) -> np.ndarray:
-        """Memory that begins at a cache line, since vectors across two lines are slow."""
+    def _workspace(self, tables: Tables) -> tuple[np.ndarray, np.ndarray]:
+        """Integers, and numbers from the beginning of a cache line: across two they are slow."""
         size = self.dtype.itemsize
         raw = np.empty(tables.n_numbers * size + 64, dtype=np.uint8)
         start = -raw.ctypes.data % 64
-        return raw[start : start + tables.n_numbers * size].view(self.dtype)
+        numbers = raw[start : start + tables.n_numbers * size].view(self.dtype)
+        return numbers, np.empty(tables.n_integers, dtype=np.int64)
 
     def _by_image(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Tables (n, n_entries) of every image, and its own sums (n_heads, n)."""
@@ -211,14 +215,14 @@ class ImagePlan:
         u, w = np.zeros((2, self._offsets[-1] * LANES), self.dtype)
         sums = np.zeros((1, 2 * len(self._weights) * LANES))
         workspace = self._workspace(self._own)
-        workspace[: self._own.n_buffered] = 0.0
+        workspace[0][: self._own.n_buffered] = 0.0
         left = self._left(x)
         for s, stage in enumerate(self.program.stages):
             if not self._own.n_planes(s):
                 continue
-            self._fill_tables(stage, self._source(stage, x, left, workspace), u, w)
+            self._fill_tables(stage, self._source(stage, x, left, workspace[0]), u, w)
             run(
-                self._own, s, s + 1, False, workspace, left[None], u[None], w[None], x, u, w, None,
+                self._own, s, s + 1, False, *workspace, left[None], u[None], w[None], x, u, w, True,
                 sums, _GO_ON,
             )  # fmt: skip
         return u, w, sums.reshape(-1, 2, LANES)

@@ -16,21 +16,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
-from numba import njit
-from numba.core import types
+from numba import types
 from numba.core.cgutils import get_or_insert_function
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
 LANES = 16
-
-# For functions that are called by compiled functions only: without what Python would call them by.
-compiled = njit(
-    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
-
-# For those that Python calls; what was compiled once is kept on disk.
-entry = njit(nogil=True, error_model="numpy", cache=True)
 
 
 class LanesType(types.Type):

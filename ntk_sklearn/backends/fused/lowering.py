@@ -25,7 +25,7 @@ from ...architecture import (
 )
 from ...duals import DualActivation, resolve
 from ...recursion import unrolled
-from .program import Affine, Head, Operation, Program, Register, Sink, Sizes, Stage
+from .program import UNCHANGED, Affine, Head, Operation, Program, Register, Sink, Sizes, Stage
 
 _POINT = Window(size=1, stride=1, dilation=1, low=0, high=0, wrap=False, out=1)
 
@@ -126,7 +126,7 @@ class Builder:
         return operation
 
     def compute(
-        self, signal: Signal, taps: tuple[Window, ...] | None = None, affine: Affine = Affine()
+        self, signal: Signal, taps: tuple[Window, ...] | None = None, affine: Affine = UNCHANGED
     ) -> Signal:
         """Sum over windows and map linearly, into a new register."""
         taps = self.points(signal) if taps is None else taps
@@ -249,9 +249,7 @@ def _(layer: Sum | Concat, builder: Builder, signal: Signal) -> Signal:
     return join(builder, start, ends, shares)
 
 
-def _added(
-    builder: Builder, start: Signal, ends: list[Signal], shares: Sequence[float]
-) -> Signal:
+def _added(builder: Builder, start: Signal, ends: list[Signal], shares: Sequence[float]) -> Signal:
     """Branches of one stage, added up in the register of the first that has one of its own."""
     operations = builder.program.stages[start.stage].operations
     total = next((end for end in ends if end != start), None)
@@ -270,9 +268,7 @@ def _added(
 
 
 def _scaled(affine: Affine, share: float) -> Affine:
-    return Affine(
-        share * affine.scale, share * affine.bias, affine.rate, share * affine.bias_ntk
-    )
+    return Affine(share * affine.scale, share * affine.bias, affine.rate, share * affine.bias_ntk)
 
 
 def _collected(

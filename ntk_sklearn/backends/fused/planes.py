@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from .lanes import LANES, compiled, entry, kept_apart, load, pointer, spread, store, widened
+from .compiling import Entry, compiled
+from .lanes import LANES, kept_apart, load, pointer, spread, store, widened
 from .program import Sink
 from .rows import (
     Images,
@@ -134,7 +133,7 @@ def _source(m, k, dy, dx, wrapped):
 
 
 @compiled
-def _read(m, s, single, y, x, n, out_q, out_t):
+def _read(m, s, each, y, x, n, out_q, out_t):
     """Activated covariances of n positions of a row of the source, from x on."""
     kept_apart()
     skip = ((y - s.y0) * s.pitch + x - s.x0) * LANES
@@ -147,18 +146,18 @@ def _read(m, s, single, y, x, n, out_q, out_t):
     here, there = s.table + y * s.width + x, s.table + zy * s.width
     activate(
         s.kind, m.ws, s.q + skip, s.t + skip, before, m.images, here, there + zx, m.numbers,
-        s.numbers, single, out_q, out_t,
+        s.numbers, each, out_q, out_t,
     )  # fmt: skip
     if before < n:
         gone = before * LANES
         activate(
             s.kind, m.ws, s.q + skip + gone, s.t + skip + gone, n - before, m.images, here + before,
-            there, m.numbers, s.numbers, single, out_q + gone, out_t + gone,
+            there, m.numbers, s.numbers, each, out_q + gone, out_t + gone,
         )  # fmt: skip
 
 
 @compiled
-def _window_row(m, k, s, single, wrapped, y, x, n, row):
+def _window_row(m, k, s, each, wrapped, y, x, n, row):
     """Sums over n windows along a row of the source, from target position x on."""
     kept_apart()
     o = k * OPERATION + 1
@@ -169,13 +168,13 @@ def _window_row(m, k, s, single, wrapped, y, x, n, row):
     span = (n - 1) * stride + (size - 1) * dilation + 1
     begin, end = max(s.x0, first), min(s.x1, first + span)
     if size == 1 and stride == 1 and end - begin == n:
-        _read(m, s, single, y, begin, n, row, row + m.half)
+        _read(m, s, each, y, begin, n, row, row + m.half)
         return
     end = max(begin, end)
     before, after = begin - first, first + span - end
     inner = m.rows + before * LANES
     if end > begin:
-        _read(m, s, single, y, begin, end - begin, inner, inner + m.half)
+        _read(m, s, each, y, begin, end - begin, inner, inner + m.half)
         outer = inner + (end - begin) * LANES
     else:
         before, outer = span, m.rows
@@ -191,7 +190,7 @@ def _window_row(m, k, s, single, wrapped, y, x, n, row):
 
 
 @compiled
-def _to_register(m, k, s, single, wrapped, y0, y1, x, n):
+def _to_register(m, k, s, each, wrapped, y0, y1, x, n):
     """Sums over windows, row by row of the target, each source row being computed once."""
     kept_apart()
     o = k * OPERATION
@@ -210,7 +209,7 @@ def _to_register(m, k, s, single, wrapped, y0, y1, x, n):
         and m.operations[o + SIZE + 1] == 3 and m.operations[o + STRIDE + 1] == 1
         and m.operations[o + DILATION + 1] == 1
     ):  # fmt: skip
-        _by_threes(m, k, s, single, wrapped, y0, y1, x, n, q, t)
+        _by_threes(m, k, s, each, wrapped, y0, y1, x, n, q, t)
         return
     for slot in range(reach):
         m.tags[slot] = _NEVER
@@ -225,7 +224,7 @@ def _to_register(m, k, s, single, wrapped, y0, y1, x, n):
             row = m.rows + 2 * (1 + slot) * m.half
             if m.tags[slot] != unwrapped:
                 m.tags[slot] = unwrapped
-                _window_row(m, k, s, single, wrapped, place, x, n, row)
+                _window_row(m, k, s, each, wrapped, place, x, n, row)
             m.found[n_rows] = row
             m.found[reach + n_rows] = row + m.half
             n_rows += 1
@@ -235,7 +234,7 @@ def _to_register(m, k, s, single, wrapped, y0, y1, x, n):
 
 
 @compiled
-def _by_threes(m, k, s, single, wrapped, y0, y1, x, n, q, t):
+def _by_threes(m, k, s, each, wrapped, y0, y1, x, n, q, t):
     """The same for windows of 3 x 3, with fewer ways through memory."""
     kept_apart()
     o = k * OPERATION
@@ -258,9 +257,9 @@ def _by_threes(m, k, s, single, wrapped, y0, y1, x, n, q, t):
         )
         if y == y0:
             if rows[0] != nothing:
-                _window_row(m, k, s, single, wrapped, places[0], x, n, rows[0])
+                _window_row(m, k, s, each, wrapped, places[0], x, n, rows[0])
             if rows[1] != nothing:
-                _window_row(m, k, s, single, wrapped, places[1], x, n, rows[1])
+                _window_row(m, k, s, each, wrapped, places[1], x, n, rows[1])
         skip = (y - y0) * n * LANES
         if rows[2] == nothing:
             for part, target, bias in ((0, q, biases[0]), (m.half, t, biases[1])):
@@ -268,25 +267,25 @@ def _by_threes(m, k, s, single, wrapped, y0, y1, x, n, q, t):
                 combine(m.ws, m.found, 0, 2, n, target + skip, scale, bias, add)
         elif s.kind == 0:
             three_relu(
-                m, s, single, wrapped, places[2], first, n, rows[2], rows[:2], q + skip, t + skip,
+                m, s, each, wrapped, places[2], first, n, rows[2], rows[:2], q + skip, t + skip,
                 scale, biases, add,
             )  # fmt: skip
         else:
             three_linear(
-                m, s, single, wrapped, places[2], first, n, rows[2], rows[:2], q + skip, t + skip,
+                m, s, each, wrapped, places[2], first, n, rows[2], rows[:2], q + skip, t + skip,
                 scale, biases, add,
             )  # fmt: skip
 
 
 @compiled
-def _to_head(m, k, s, single):
+def _to_head(m, k, s, each):
     """Add the sum over a plane to the sums of a head."""
     kept_apart()
     n, q, t = s.x1 - s.x0, m.rows, m.rows + m.half
     total_q = spread(m.numbers[s.numbers]) * 0.0
     total_t = total_q
     for y in range(s.y0, s.y1):
-        _read(m, s, single, y, s.x0, n, q, t)
+        _read(m, s, each, y, s.x0, n, q, t)
         row_q, row_t = load(m.ws, q), load(m.ws, t)
         for i in range(LANES, n * LANES, LANES):
             row_q, row_t = row_q + load(m.ws, q + i), row_t + load(m.ws, t + i)
@@ -298,14 +297,14 @@ def _to_head(m, k, s, single):
 
 
 @compiled
-def _to_buffer(m, k, s, single):
+def _to_buffer(m, k, s, each):
     """Add a plane to all windows that its pairs of positions lie in."""
     kept_apart()
     o = k * OPERATION
     ends, n = m.operations[o + ENDS], s.x1 - s.x0
     together = m.operations[o + TOGETHER] != 0
     for y in range(s.y0, s.y1):
-        _read(m, s, single, y, s.x0, n, m.rows, m.rows + m.half)
+        _read(m, s, each, y, s.x0, n, m.rows, m.rows + m.half)
         zy = (y + s.shift_y) % s.height
         for a in range(m.starts[ends + y], m.starts[ends + y + 1]):
             for b in range(m.starts[ends + zy], m.starts[ends + zy + 1]):
@@ -342,7 +341,7 @@ def _row_to_buffer(m, k, s, row, column):
 
 
 @compiled
-def _open(m, stage, s, single):
+def _open(m, stage, s, each):
     """Let the first register of a stage be a plane of the inputs' products, or of a buffer."""
     kept_apart()
     first = m.stages[stage * STAGE + FIRST_REGISTER]
@@ -361,15 +360,15 @@ def _open(m, stage, s, single):
         zy, zx = (y + s.shift_y) % s.height, (s.x0 + s.shift_x) % s.width
         before = min(n, s.width - zx)
         x, z, i = y * s.width + s.x0, zy * s.width + zx, q + (y - s.y0) * n * LANES
-        products(m.ws, i, before, m.images, x, z, m.n_channels, pixels, single)
+        products(m.ws, i, before, m.images, x, z, m.n_channels, pixels, each)
         clear(m.ws, i + pixels * LANES, n)
         if before < n:
             x, z, i = x + before, zy * s.width, i + before * LANES
-            products(m.ws, i, n - before, m.images, x, z, m.n_channels, pixels, single)
+            products(m.ws, i, n - before, m.images, x, z, m.n_channels, pixels, each)
 
 
 @compiled
-def _run_plane(m, stage, dy, dx, single):
+def _run_plane(m, stage, dy, dx, each):
     """All operations of a stage on one plane."""
     kept_apart()
     g = stage * STAGE
@@ -382,7 +381,7 @@ def _run_plane(m, stage, dy, dx, single):
         s = _source(m, k, dy, dx, wrapped)
         some = s.y1 > s.y0 and s.x1 > s.x0
         if k == m.stages[g + FIRST] and some:
-            _open(m, stage, s, single)
+            _open(m, stage, s, each)
             s = _source(m, k, dy, dx, wrapped)
         if m.operations[o + SINK] == _REGISTER:
             r = m.operations[o + TARGET] * REGISTER
@@ -392,25 +391,26 @@ def _run_plane(m, stage, dy, dx, single):
             y0, y1 = _region(m.registers[r + HEIGHT], dy // stride_y, wrapped)
             x0, x1 = _region(m.registers[r + WIDTH], dx // stride_x, wrapped)
             if y1 > y0 and x1 > x0:
-                _to_register(m, k, s, single, wrapped, y0, y1, x0, x1 - x0)
+                _to_register(m, k, s, each, wrapped, y0, y1, x0, x1 - x0)
         elif m.operations[o + SINK] == _BUFFER:
             if some:
-                _to_buffer(m, k, s, single)
+                _to_buffer(m, k, s, each)
         elif some:
             head = m.operations[o + TARGET]
             if m.diagonal[head] == 0 or (s.shift_y == 0 and s.shift_x == 0):
-                _to_head(m, k, s, single)
+                _to_head(m, k, s, each)
 
 
-@entry
-def run(tb, first, last, restart, ws, x, xu, xw, z, zu, zw, single, sums, halt):
+@Entry
+def run(tb, first, last, restart, ws, integers, x, xu, xw, z, zu, zw, each, sums, halt):
     """Stages `first` to `last` for each of several row images against one block of columns.
 
     `x`, `xu` and `xw` have one row per row image, and `sums` (n_rows, 2 n_heads LANES) is added to.
-    Stops early once `halt` is not 0.
+    `ws` and `integers` are memory to work in: its own would be freed before the pointer to it is
+    used. Stops early once `halt` is not 0.
     """
-    at = np.empty(3 * len(tb.registers), dtype=np.int64)
-    tags, found = np.empty(tb.depth, dtype=np.int64), np.empty(2 * tb.depth, dtype=np.int64)
+    tags = integers[3 * len(tb.registers) :]
+    found = tags[tb.depth :]
     for i in range(len(x)):
         if restart:
             ws[: tb.n_buffered] = 0.0
@@ -421,12 +421,11 @@ def run(tb, first, last, restart, ws, x, xu, xw, z, zu, zw, single, sums, halt):
             pointer(tb.operations), pointer(tb.numbers), pointer(tb.registers), pointer(tb.stages),
             pointer(tb.planes), pointer(tb.buffers), pointer(tb.slots), pointer(tb.starts),
             pointer(tb.places), pointer(tb.taps), pointer(tb.diagonal), tb.n_channels, tb.rows,
-            tb.width * LANES, pointer(ws), pointer(at), pointer(tags), pointer(found), images,
+            tb.width * LANES, pointer(ws), pointer(integers), pointer(tags), pointer(found), images,
             pointer(sums[i]),
         )  # fmt: skip
         for stage in range(first, last):
-            g = stage * STAGE
             for p in range(tb.stages[stage, FIRST_PLANE], tb.stages[stage, LAST_PLANE]):
                 if halt[0] != 0:
                     return
-                _run_plane(m, stage, tb.planes[p, 0], tb.planes[p, 1], single)
+                _run_plane(m, stage, tb.planes[p, 0], tb.planes[p, 1], each)

@@ -10,6 +10,7 @@ which collect sums over planes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -35,6 +36,9 @@ class Affine:
     bias: float = 0.0
     rate: float = 0.0
     bias_ntk: float = 0.0
+
+
+UNCHANGED = Affine()
 
 
 @dataclass
@@ -67,7 +71,7 @@ class Operation:
     windows: tuple[Window, ...]
     activation: DualActivation | None = None
     together: bool = False
-    affine: Affine = Affine()
+    affine: Affine = UNCHANGED
     accumulate: bool = False
     table: int = -1
 
@@ -121,6 +125,21 @@ def contains(layer: Layer, kind: type[Layer]) -> bool:
     """Whether a layer, or one inside it, is of a kind."""
     inside = (*getattr(layer, "layers", ()), *getattr(layer, "branches", ()))
     return isinstance(layer, kind) or any(contains(child, kind) for child in inside)
+
+
+def shared_places(lives: Sequence[tuple[int, int]]) -> list[int]:
+    """Numbers of places for registers, one for all that are never alive together.
+
+    `lives` holds the first operation that writes a register and the last that touches it.
+    """
+    free_behind: list[int] = []  # per place, the operation behind which it is free
+    places = []
+    for register in sorted(range(len(lives)), key=lambda r: lives[r][0]):
+        begin, end = lives[register]
+        place = next((p for p, free in enumerate(free_behind) if free < begin), len(free_behind))
+        free_behind[place : place + 1] = [end]
+        places.append((register, place))
+    return [place for _, place in sorted(places)]
 
 
 @dataclass

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
-
 from .activations import FORMULAS
-from .lanes import LANES, LanesType, compiled, fma, kept_apart, load, spread, store
+from .compiling import compiled, inlined
+from .lanes import LANES, fma, kept_apart, load, spread, store
 from .tables import RATE
 
 
@@ -30,38 +27,25 @@ class Images(NamedTuple):
     zw: Any
 
 
-@intrinsic
-def of_row(typingctx: Any, table: Any, position: Any, single: Any) -> Any:
-    """The value of the row image at a position: a number, or one for every lane.
-
-    The type of `single` says which: True for one image in all lanes, None for one in each lane.
-    """
-    each = isinstance(single, types.NoneType)
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        if not each:
-            return builder.load(builder.gep(args[0], [args[1]]))
-        index = builder.mul(args[1], ir.Constant(args[1].type, LANES))
-        address = builder.bitcast(
-            builder.gep(args[0], [index]), ir.PointerType(context.get_value_type(sig.return_type))
-        )
-        return builder.load(address, align=table.dtype.bitwidth // 8)
-
-    found = LanesType(table.dtype) if each else table.dtype
-    return found(table, types.intp, single), codegen
+@inlined
+def of_row(table, position, each):
+    """The value of the row image at a position: of one image in all lanes, or of one in each."""
+    if each:
+        return load(table, position * LANES)
+    return spread(table[position])
 
 
 def _along(formula):
     """T and T' t + rate T of a formula at n positions that follow one another."""
 
     @compiled
-    def along(ws, q, t, n, images, x, z, numbers, o, single, out_q, out_t):
+    def along(ws, q, t, n, images, x, z, numbers, o, each, out_q, out_t):
         kept_apart()
         p0, p1, p2, p3 = numbers[o], numbers[o + 1], numbers[o + 2], numbers[o + 3]
         rate = numbers[o + RATE]
         for k in range(n):
             i = k * LANES
-            ux, wx = of_row(images.xu, x + k, single), of_row(images.xw, x + k, single)
+            ux, wx = of_row(images.xu, x + k, each), of_row(images.xw, x + k, each)
             uz, wz = load(images.zu, (z + k) * LANES), load(images.zw, (z + k) * LANES)
             value, slope = formula(load(ws, q + i), ux, wx, uz, wz, p0, p1, p2, p3)
             store(ws, out_q + i, value)
@@ -74,17 +58,17 @@ def _either(kind, along, otherwise):
     """The row function of one kind of activation, or what else there is."""
 
     @compiled
-    def chosen(k, ws, q, t, n, images, x, z, numbers, o, single, out_q, out_t):
+    def chosen(k, ws, q, t, n, images, x, z, numbers, o, each, out_q, out_t):
         if k == kind:
-            along(ws, q, t, n, images, x, z, numbers, o, single, out_q, out_t)
+            along(ws, q, t, n, images, x, z, numbers, o, each, out_q, out_t)
         else:
-            otherwise(k, ws, q, t, n, images, x, z, numbers, o, single, out_q, out_t)
+            otherwise(k, ws, q, t, n, images, x, z, numbers, o, each, out_q, out_t)
 
     return chosen
 
 
 @compiled
-def _unchanged(kind, ws, q, t, n, images, x, z, numbers, o, single, out_q, out_t):
+def _unchanged(kind, ws, q, t, n, images, x, z, numbers, o, each, out_q, out_t):
     """No activation: q and t + rate q."""
     for i in range(0, n * LANES, LANES):
         value = load(ws, q + i)
@@ -101,7 +85,7 @@ def _along_and_over_three(formula):
     """Sums over 3 x 3 windows whose last row is activated on the way."""
 
     @compiled
-    def along(m, s, single, wrapped, y, first, n, row, above, target, to_t, scale, biases, add):
+    def along(m, s, each, wrapped, y, first, n, row, above, target, to_t, scale, biases, add):
         kept_apart()
         o, ws, images = s.numbers, m.ws, m.images
         p0, p1, p2, p3 = m.numbers[o], m.numbers[o + 1], m.numbers[o + 2], m.numbers[o + 3]
@@ -124,8 +108,11 @@ def _along_and_over_three(formula):
                 zx = x + s.shift_x
                 if zx >= s.width:
                     zx -= s.width
-                ux, wx = of_row(images.xu, here + x, single), of_row(images.xw, here + x, single)
-                uz, wz = load(images.zu, (there + zx) * LANES), load(images.zw, (there + zx) * LANES)
+                ux, wx = of_row(images.xu, here + x, each), of_row(images.xw, here + x, each)
+                uz, wz = (
+                    load(images.zu, (there + zx) * LANES),
+                    load(images.zw, (there + zx) * LANES),
+                )
                 i = (begin + x) * LANES
                 q3, slope = formula(load(ws, s.q + i), ux, wx, uz, wz, p0, p1, p2, p3)
                 t3 = fma(load(ws, s.t + i), slope, q3 * rate)
@@ -198,12 +185,12 @@ def combine(ws, rows, first, n_rows, n, target, scale, bias, accumulate):
 
 
 @compiled
-def products(ws, target, n, images, x, z, n_channels, pixels, single):
+def products(ws, target, n, images, x, z, n_channels, pixels, each):
     """Dot products over the channels at n positions."""
     kept_apart()
     for k in range(n):
-        total = load(images.z, (z + k) * LANES) * of_row(images.x, x + k, single)
+        total = load(images.z, (z + k) * LANES) * of_row(images.x, x + k, each)
         for c in range(1, n_channels):
             column = load(images.z, (z + k + c * pixels) * LANES)
-            total = fma(column, of_row(images.x, x + k + c * pixels, single), total)
+            total = fma(column, of_row(images.x, x + k + c * pixels, each), total)
         store(ws, target + k * LANES, total)

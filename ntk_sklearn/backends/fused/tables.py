@@ -12,7 +12,7 @@ from .activations import lower as lower_activation
 from .demand import Displacements
 from .lanes import LANES
 from .lowering import NotFusedError
-from .program import Operation, Program, Sink, Stage
+from .program import Operation, Program, Sink, Stage, shared_places
 
 # Columns of the table of operations, ...
 SOURCE, SINK, TARGET, KIND, TABLE, ACCUMULATE, TOGETHER = range(7)
@@ -54,6 +54,11 @@ class Tables(NamedTuple):
     width: int
     depth: int  # rows of the tallest window
     n_numbers: int  # size of the workspace
+
+    @property
+    def n_integers(self) -> int:
+        """Size of the workspace of integers: the state of registers, and rows of scratch."""
+        return 3 * len(self.registers) + 3 * self.depth
 
     def n_planes(self, stage: int) -> int:
         """How many displacements a stage computes."""
@@ -114,7 +119,11 @@ def build(
     writer = _Writer(program, displacements)
     n_buffered = writer.offset
     tables = table_offsets(program)
-    operations, numbers, stages, registers, planes = [], [], [], [], []
+    operations: list[list[int]] = []
+    numbers: list[list[float]] = []
+    stages: list[list[int]] = []
+    registers: list[list[int]] = []
+    planes: list[tuple[int, ...]] = []
     widest, tallest, most = 1, 1, 0
     for stage, wanted in zip(program.stages, displacements, strict=True):
         first = len(registers)
@@ -176,22 +185,15 @@ def table_offsets(program: Program) -> dict[int, int]:
 
 def _places(stage: Stage, start: int) -> tuple[list[int], int]:
     """Places of the registers in the workspace, shared by those that are never alive together."""
-    first: dict[int, int] = {0: -1}
-    last: dict[int, int] = {}
+    lives = {0: (-1, -1)}
     for k, operation in enumerate(stage.operations):
-        last[operation.source] = k
+        lives[operation.source] = (lives[operation.source][0], k)
         if operation.sink is Sink.REGISTER:
-            first.setdefault(operation.target, k)
-            last[operation.target] = max(last.get(operation.target, k), k)
-    largest = 2 * LANES * max(int(np.prod(r.sizes)) for r in stage.registers)
-    free_at: list[int] = []  # per place, the operation behind which it is free
-    placed = []
-    for register in range(len(stage.registers)):
-        begin, end = first.get(register, -2), last.get(register, -2)
-        place = next((p for p, free in enumerate(free_at) if free < begin), len(free_at))
-        free_at[place : place + 1] = [end]
-        placed.append(start + place * largest)
-    return placed, largest * len(free_at)
+            lives[operation.target] = (lives.get(operation.target, (k, k))[0], k)
+    never = (-2, -2)  # registers of branches that are added up in another one
+    places = shared_places([lives.get(r, never) for r in range(len(stage.registers))])
+    size = 2 * LANES * max(int(np.prod(r.sizes)) for r in stage.registers)
+    return [start + place * size for place in places], size * (1 + max(places))
 
 
 def _row(
@@ -205,11 +207,9 @@ def _row(
         kind = lowered.kind
     target = operation.target + (first if operation.sink is Sink.REGISTER else 0)
     sizes = stage.registers[operation.source].sizes
-    ends = (-1, -1)
+    ends: tuple[int, ...] = (-1, -1)
     if operation.sink is Sink.BUFFER:
-        ends = tuple(
-            writer.windows_of(w, n) for w, n in zip(operation.windows, sizes, strict=True)
-        )
+        ends = tuple(writer.windows_of(w, n) for w, n in zip(operation.windows, sizes, strict=True))
     row = [first + operation.source, int(operation.sink), target, kind]
     row += [tables[operation.table], int(operation.accumulate), int(operation.together)]
     for name in ("size", "stride", "dilation", "low"):

@@ -1,0 +1,87 @@
+"""Grams with all their derivatives in the scales of the network, tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..backends import Problem, ReferenceEvaluator, layout, mirrored
+from ..recursion import KernelState, pair_state, propagate
+from . import _evaluate
+from ._batch import Rebuild
+from ._differentiable import DifferentiableKernel, equal_side
+
+# Values and slopes (1 + n_scales, rows, columns) of a tile, given the state of its inputs.
+Partials = Callable[[DifferentiableKernel, KernelState, Tensor], Tensor]
+
+
+def gradient(
+    problem: Problem,
+    X: Tensor,
+    rebuild: Rebuild,
+    values: Mapping[str, float],
+    memory_budget: int | str | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The Gram (n, n) of one output and its derivatives (n, n, p) in the logarithms of `values`.
+
+    Nothing of the recursion outlives its tile.
+    """
+    kernel = DifferentiableKernel(problem, rebuild, tuple(values), memory_budget)
+    scales = torch.tensor([*values.values()], dtype=problem.dtype, device=problem.device)
+    n, x = len(X), ReferenceEvaluator().prepare(problem, X)
+    shape = (1 + len(values), n, n)
+    side, partials = _mode(kernel, shape)
+    out = np.empty(shape, dtype=str(problem.dtype).removeprefix("torch."))
+    for tile in _evaluate.gradient_tiles(n, n, side, symmetric=True):
+        state = pair_state(x[tile.rows], x[tile.cols], *layout(problem), tile.on_diagonal)
+        found = partials(kernel, state, scales)
+        found = mirrored(found) if tile.on_diagonal else found
+        out[:, tile.rows, tile.cols] = found.cpu().numpy()
+        out[:, tile.cols, tile.rows] = found.mT.cpu().numpy()
+    return out[0], np.moveaxis(out[1:], 0, -1)
+
+
+def _mode(kernel: DifferentiableKernel, shape: tuple[int, int, int]) -> tuple[int, Partials]:
+    """The side of tiles, and how they are differentiated."""
+    problem = kernel.problem
+    if not problem.input_shape.spatial:
+        return equal_side(shape[1], kernel.side(shape, times=2)), _pull
+    # pairs of positions are too many to keep them of all layers: forward mode has every array of
+    # one layer once per scale, and once more
+    best = ReferenceEvaluator().tile_side(problem)
+    copies, budget = shape[0], kernel.memory_budget
+    return _evaluate.gradient_side(problem, shape, budget, best, copies), _push
+
+
+def _pull(kernel: DifferentiableKernel, state: KernelState, scales: Tensor) -> Tensor:
+    """Values and slopes of flat rows, in reverse mode for all scales at once.
+
+    Every pair gets scales of its own: the gradient of the sum of all entries in them then holds
+    the derivative of each entry.
+    """
+    own = [s.expand(state.nngp.shape).clone().requires_grad_() for s in scales]
+    with torch.enable_grad():
+        K = getattr(propagate(kernel.network(own), state), kernel.problem.outputs[0].quantity)
+    slopes = torch.autograd.grad(K.sum(), own, allow_unused=True, materialize_grads=True)
+    return torch.stack([K.detach(), *(d * s for d, s in zip(slopes, scales, strict=True))])
+
+
+def _push(kernel: DifferentiableKernel, state: KernelState, scales: Tensor) -> Tensor:
+    """Values and slopes in forward mode, of all scales at once."""
+
+    def entries(logarithms: Tensor) -> Tensor:
+        network = kernel.network(logarithms.exp())
+        found: Tensor = getattr(propagate(network, state), kernel.problem.outputs[0].quantity)
+        return found
+
+    def push(direction: Tensor) -> Any:
+        return torch.func.jvp(entries, (scales.log(),), (direction,))
+
+    axes: Any = (None, 0)  # one value, one slope per direction
+    with torch.no_grad():
+        value, slopes = torch.vmap(push, out_dims=axes)(torch.eye(len(scales)).to(scales))
+    return torch.cat((value.unsqueeze(0), slopes))
