@@ -18,9 +18,12 @@ _PACKAGES = (
     "torch",
     "gpytorch",
     "linear-operator",
+    "numba",
+    "llvmlite",
     "joblib",
     "threadpoolctl",
     "matplotlib",
+    "tqdm",
 )
 
 

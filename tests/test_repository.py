@@ -106,7 +106,7 @@ def test_citation_has_the_version():
 
 def test_floors_are_the_versions_that_are_tested():
     tested = pins("floors.txt")
-    for requirement in requirements("plot"):
+    for requirement in requirements("plot", "progress"):
         floor, pin = next(iter(requirement.specifier)), tested[requirement.name]
         assert (floor.operator, pin.operator) == (">=", "==")
         assert Version(floor.version) == Version(pin.version)

@@ -1,4 +1,4 @@
-"""Memory budgets that force an evaluation into many tiles."""
+"""Memory budgets that force the reference evaluator into many tiles."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Evaluators of kernel tiles; each can say why it cannot run a problem."""
 
 from .empirical import EmpiricalEvaluator
-from .evaluator import Evaluator, choose, least_side, prepared_bytes
+from .evaluator import Evaluator, choose, least_side, prepared_bytes, tile_overhead
 from .fused import FusedEvaluator
 from .problem import FiniteWidth, Output, Problem, Quantity
 from .reference import ReferenceEvaluator, layout, mirrored
@@ -20,4 +20,5 @@ __all__ = [
     "least_side",
     "mirrored",
     "prepared_bytes",
+    "tile_overhead",
 ]

@@ -26,7 +26,8 @@ class Evaluator(Protocol):
 
     Notes
     -----
-    Two methods more are looked for and may be absent, see `prepared_bytes` and `least_side`.
+    Three methods more are looked for and may be absent, see `prepared_bytes`, `tile_overhead` and
+    `least_side`.
     """
 
     name: str
@@ -80,6 +81,12 @@ class Evaluator(Protocol):
 def prepared_bytes(evaluator: Evaluator, problem: Problem) -> int:
     """Bytes that `prepare` keeps per row of X: ``evaluator.prepared_bytes(problem)``, or 0."""
     found = getattr(evaluator, "prepared_bytes", None)
+    return 0 if found is None else int(found(problem))
+
+
+def tile_overhead(evaluator: Evaluator, problem: Problem) -> int:
+    """Bytes that a tile of any size needs: ``evaluator.tile_overhead(problem)``, or 0."""
+    found = getattr(evaluator, "tile_overhead", None)
     return 0 if found is None else int(found(problem))
 
 

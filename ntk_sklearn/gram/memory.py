@@ -106,7 +106,7 @@ def _told(
     return f"{what} takes {matrix / 2**30:.4g} GB{rows}"
 
 
-def tile_side(per_pair: int, per_input: int, best: int, workspace: int) -> int:
+def tile_side(per_pair: int, per_input: int, best: int, workspace: int, per_tile: int = 0) -> int:
     """The side of a square tile: the evaluator's best one, or what fits into the workspace.
 
     Raises
@@ -115,11 +115,12 @@ def tile_side(per_pair: int, per_input: int, best: int, workspace: int) -> int:
         If not even a single pair fits.
     """
     side = best
-    while side > 1 and tile_bytes(per_pair, per_input, side) > workspace:
+    while side > 1 and tile_bytes(per_pair, per_input, side, per_tile) > workspace:
         side = max(1, side // 2)
-    if per_pair + per_input > workspace:
+    least = tile_bytes(per_pair, per_input, 1, per_tile)
+    if least > workspace:
         raise MemoryError(
-            f"one pair of inputs takes {(per_pair + per_input) / 2**20:.4g} MB of working memory "
+            f"one pair of inputs takes {least / 2**20:.4g} MB of working memory "
             f"and {workspace / 2**20:.4g} MB are allowed: raise memory_budget, or "
             "sklearn.set_config(working_memory=...)"
         )
@@ -133,6 +134,7 @@ def concurrent_side(
     least: int,
     workspace: int,
     n_tiles_of: Callable[[int], int],
+    per_tile: int = 0,
 ) -> int:
     """The side of tiles of which several run at once; the same for any number of threads.
 
@@ -150,6 +152,8 @@ def concurrent_side(
         Bytes for all tiles that run.
     n_tiles_of : callable
         How many tiles of a side there are.
+    per_tile : int
+        Bytes of the work on a tile of any size.
 
     Raises
     ------
@@ -157,18 +161,18 @@ def concurrent_side(
         If not even a single pair fits.
     """
     side, share = _aligned(best), workspace // MOST_AT_ONCE
-    while side > LANES and tile_bytes(per_pair, per_input, side) > share:
+    while side > LANES and tile_bytes(per_pair, per_input, side, per_tile) > share:
         side = _aligned(side // 2)
     few = TILES_PER_THREAD * MOST_AT_ONCE
     while least <= _aligned(side // 2) < side and n_tiles_of(side) < few:
         side = _aligned(side // 2)
-    return tile_side(per_pair, per_input, side, workspace)
+    return tile_side(per_pair, per_input, side, workspace, per_tile)
 
 
 def _aligned(side: int) -> int:
     return side - side % LANES if side > LANES else max(side, 1)
 
 
-def tile_bytes(per_pair: int, per_input: int, side: int) -> int:
+def tile_bytes(per_pair: int, per_input: int, side: int, per_tile: int = 0) -> int:
     """Bytes of the work on a square tile."""
-    return side * side * per_pair + side * per_input
+    return side * side * per_pair + side * per_input + per_tile

@@ -24,6 +24,7 @@ from ..backends import (
     choose,
     least_side,
     prepared_bytes,
+    tile_overhead,
 )
 from ..gram import (
     Threads,
@@ -222,11 +223,13 @@ def plan_matrix(
         return n_tiles(*size, side, symmetric)
 
     bytes_of, best = evaluator.workspace(problem), evaluator.tile_side(problem)
+    overhead = tile_overhead(evaluator, problem)
     if evaluator.concurrent:
-        side = concurrent_side(*bytes_of, best, least_side(evaluator, problem), workspace, count)
+        least = least_side(evaluator, problem)
+        side = concurrent_side(*bytes_of, best, least, workspace, count, overhead)
     else:
-        side = tile_side(*bytes_of, best, workspace)
-    work, total = tile_bytes(*bytes_of, min(side, max(size))), count(side)
+        side = tile_side(*bytes_of, best, workspace, overhead)
+    work, total = tile_bytes(*bytes_of, min(side, max(size)), overhead), count(side)
     workers = torch.get_num_threads()
     at_once = max(1, min(workers, total, workspace // max(work, 1))) if evaluator.concurrent else 1
     matrix = prod(shape) * dtype.itemsize

@@ -123,7 +123,8 @@ def test_an_interrupt_ends_the_fit_within_a_tile(kind, refit, monkeypatch, tmp_p
             raise KeyboardInterrupt
         fill(*arguments)
 
-    model = kind(DENSE, memory_budget=tight_budget(DENSE, None, (2, 20, 20), side=4))
+    budget = tight_budget(DENSE, None, (2, 20, 20), side=4)
+    model = kind(DENSE, backend="reference", memory_budget=budget)
     if refit:
         model.fit(X, targets(kind))
     before = dict(vars(model))

@@ -59,7 +59,7 @@ def test_kernel_of_a_network_reports_its_tiles(columns, total):
     Z = None if columns is None else X[:columns] + 1.0
     network = FullyConnected(depth=1)
     budget = tight_budget(network, None, (1, 8, columns or 8))
-    kernel, seen = NetworkKernel(network, memory_budget=budget), []
+    kernel, seen = NetworkKernel(network, backend="reference", memory_budget=budget), []
     found = kernel.matrix(X, Z, progress=lambda *report: seen.append(report))
     assert seen == [(done, total) for done in range(total + 1)]
     np.testing.assert_array_equal(found, kernel.matrix(X, Z))

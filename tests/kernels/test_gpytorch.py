@@ -8,6 +8,7 @@ from gpytorch_kernels import CASES, make, relative, rows, twin
 from tight_budgets import tight_budget
 
 from ntk_sklearn.backends import ReferenceEvaluator
+from ntk_sklearn.kernels import _evaluate
 
 each = pytest.mark.parametrize("case", CASES)
 X, Z = rows(7), rows(4, seed=1)
@@ -39,6 +40,7 @@ def test_diagonal_is_that_of_the_gram(case, grad):
 def test_evaluation_without_gradients_goes_by_tiles_to_the_same_matrix(case, monkeypatch):
     budget = tight_budget(*CASES[case][1:], (7, 7))
     kernel, calls, fill = make(case, memory_budget=budget), [], ReferenceEvaluator.tile
+    monkeypatch.setattr(_evaluate, "EVALUATORS", (ReferenceEvaluator(),))
     monkeypatch.setattr(ReferenceEvaluator, "tile", lambda *a: calls.append(a) or fill(*a))
     with torch.no_grad():
         found = kernel(X).to_dense()

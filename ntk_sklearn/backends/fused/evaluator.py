@@ -79,6 +79,10 @@ class FusedEvaluator:
         """Bytes per pair and per input of a tile."""
         return _plan(problem).workspace()
 
+    def tile_overhead(self, problem: Problem) -> int:
+        """Bytes of the planes that a tile of any size is computed on."""
+        return _plan(problem).tile_overhead()
+
     def tile_side(self, problem: Problem) -> int:
         """Rows of a tile that keeps one thread busy for a while."""
         return _plan(problem).tile_side()

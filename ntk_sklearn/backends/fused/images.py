@@ -126,12 +126,17 @@ class ImagePlan:
         )
 
     def workspace(self) -> tuple[int, int]:
-        """Bytes per pair, with a share of the workspace of a tile of vectors, and per image."""
+        """Bytes per pair and per image of a tile."""
         n_heads, size = len(self._weights), self.dtype.itemsize
         per_pair = 8 * (2 * n_heads + 4) + 8 * size
-        work = (self._tables.n_numbers + self._own.n_numbers) * size
         positions = self.n_channels * prod(self._sizes)
-        return per_pair + work // LANES**2, 4 * size * (positions + self._offsets[-1])
+        return per_pair, 4 * size * (positions + self._offsets[-1])
+
+    def tile_overhead(self) -> int:
+        """Bytes of the planes, and of the tables of a block of images side by side."""
+        tables = 8 * LANES * (self._offsets[-1] + self.n_channels * prod(self._sizes))
+        numbers = self._tables.n_numbers + self._own.n_numbers + tables
+        return numbers * self.dtype.itemsize + 2**16
 
     def pairs(
         self, x: np.ndarray, z: np.ndarray, on_diagonal: bool, halt: np.ndarray | None
