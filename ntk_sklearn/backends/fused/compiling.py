@@ -44,7 +44,7 @@ class Entry:
             self._n_compiled = n_compiled
             where = self._call.stats.cache_path
             _LOG.warning(
-                "compiled the engine for this processor in %.0f s; kept in %s, so that this "
+                "compiled a part of the engine for this processor in %.0f s; kept in %s, so that this "
                 "happens once", perf_counter() - start, where,
             )  # fmt: skip
         return found
