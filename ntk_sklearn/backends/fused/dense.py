@@ -72,8 +72,8 @@ class DensePlan:
         return (5 + 2 * self._n_networks) * size, self._flat.n_tables * size
 
     def tile_overhead(self) -> int:
-        """Bytes of the registers, generously."""
-        return 2**20
+        """Bytes of the registers."""
+        return self._flat.n_bytes
 
     def tile_side(self) -> int:
         """Rows of a tile: products of matrices of this size run at full speed."""

@@ -56,6 +56,11 @@ class FlatPlan:
         return any(o.angles for o in self._program.operations if o.does is Flat.LOAD)
 
     @property
+    def n_bytes(self) -> int:
+        """Size of the registers."""
+        return self._n_places * SIZE * self.dtype.itemsize
+
+    @property
     def n_tables(self) -> int:
         """Numbers that are kept per input."""
         return len(self.tables([np.zeros(1)] * (1 + max(head for head, _ in self._tails))))

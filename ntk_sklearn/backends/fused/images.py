@@ -136,7 +136,7 @@ class ImagePlan:
         """Bytes of the planes, and of the tables of a block of images side by side."""
         tables = 8 * LANES * (self._offsets[-1] + self.n_channels * prod(self._sizes))
         numbers = self._tables.n_numbers + self._own.n_numbers + tables
-        return numbers * self.dtype.itemsize + 2**16
+        return numbers * self.dtype.itemsize + self._flat.n_bytes
 
     def pairs(
         self, x: np.ndarray, z: np.ndarray, on_diagonal: bool, halt: np.ndarray | None
