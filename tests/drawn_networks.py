@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +16,15 @@ from ntk_sklearn.architecture import (
     Dense,
     Flatten,
     GlobalAvgPool,
+    GlobalSumPool,
+    Identity,
     Layer,
     Serial,
+    Shape,
+    ShapeError,
+    Sum,
+    SumPool,
+    infer_shape,
     residual,
 )
 from ntk_sklearn.duals import GELU, RBF, Abs, Cos, Erf, Gaussian, LeakyReLU, Linear, ReLU, Sin
@@ -85,3 +93,69 @@ dense = st.builds(
 images = st.builds(
     Drawn, _image_trees(), st.builds(_with_pairs, st.sampled_from([(1, 5), (2, 4, 5)]), _seeds)
 )
+
+# Anything that convolutions can be; what does not fit its image is left out.
+_pads = st.sampled_from(["same", "valid", "circular", (0, 1), (2, 3), (1, 0)])
+_any_conv = st.builds(
+    Conv,
+    st.sampled_from([1, 2, 3, 5]),
+    strides=st.sampled_from([1, 1, 1, 2, 3]),
+    dilation=st.sampled_from([1, 1, 2]),
+    padding=_pads,
+    **_SCALES,
+    **_RATES,
+)
+_any_pool = st.builds(
+    lambda kind, window, strides, padding: kind(window, strides, padding),
+    st.sampled_from([AvgPool, SumPool]),
+    st.sampled_from([1, 2, 3]),
+    st.sampled_from([1, 2, 3]),
+    _pads,
+)
+_shrinking = st.builds(
+    lambda stride, one, padding, activation: Sum(
+        Serial(activation, replace(one, strides=stride)), AvgPool(stride, stride, padding)
+    ),
+    st.sampled_from([1, 2, 3]),
+    _same_size,
+    st.sampled_from(["same", "circular"]),
+    _activation,
+)
+_mixed = st.builds(
+    lambda branches, shares, last: Serial(Concat(*branches, shares=shares[: len(branches)]), last),
+    st.lists(_blocks(_same_size) | st.just(Identity()), min_size=1, max_size=3),
+    st.sampled_from([(1, 2, 3), (5, 1, 1)]),
+    _same_size,
+)
+_positions = st.one_of(
+    _any_conv,
+    st.builds(Serial, _activation, _any_conv),
+    st.builds(residual, st.builds(Serial, _activation, _same_size)),
+    st.builds(lambda a, b: Sum(a, Identity(), b), _blocks(_same_size), _blocks(_same_size)),
+    _any_pool,
+    _shrinking,
+    _mixed,
+)
+
+
+@st.composite
+def _any_images(draw) -> Drawn:
+    layers = [
+        draw(_any_conv),
+        *draw(st.lists(_positions, min_size=1, max_size=5)),
+        draw(_activation),
+    ]
+    head = draw(st.sampled_from([Flatten(), GlobalAvgPool(), GlobalSumPool()]))
+    behind = [Dense(), *draw(st.lists(_blocks(_dense), max_size=1))]
+    shape = draw(st.sampled_from([(2, 6), (1, 5, 4), (3, 3, 7), (2, 1, 5), (1, 9, 2)]))
+    kept: list[Layer] = []
+    for layer in layers:
+        try:
+            infer_shape(Serial(*kept, layer), Shape(shape[0], shape[1:]))
+        except ShapeError:
+            continue
+        kept.append(layer)
+    return Drawn(Serial(*kept, head, *behind), _with_pairs(shape, draw(_seeds)))
+
+
+any_images = _any_images()

@@ -24,13 +24,14 @@ from ntk_sklearn.architecture import (
 )
 from ntk_sklearn.backends import (
     EmpiricalEvaluator,
+    FusedEvaluator,
     FiniteWidth,
     Output,
     Problem,
     ReferenceEvaluator,
 )
 
-EVALUATORS = (ReferenceEvaluator(), EmpiricalEvaluator())
+EVALUATORS = (FusedEvaluator(), ReferenceEvaluator(), EmpiricalEvaluator())
 
 DENSE = {depth: Serial(*[Dense(1.4, 0.1), Activation()] * depth, Dense()) for depth in (1, 3)}
 ERF = Serial(Dense(1.5, 0.3), Activation("erf"), Dense())

@@ -44,9 +44,11 @@ class Entry:
             self._n_compiled = n_compiled
             where = self._call.stats.cache_path
             _LOG.warning(
-                "compiled a part of the engine for this processor in %.0f s; kept in %s, so that this "
-                "happens once", perf_counter() - start, where,
-            )  # fmt: skip
+                "compiled a part of the engine for this processor in %.0f s; it is kept in %s, so "
+                "that this happens once",
+                perf_counter() - start,
+                where,
+            )
         return found
 
 

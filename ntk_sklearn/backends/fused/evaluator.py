@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -94,9 +95,9 @@ class FusedEvaluator:
 
 def _chosen(problem: Problem, found: np.ndarray) -> Iterator[np.ndarray]:
     """The outputs that the problem asks for, from NNGP and NTK of its networks."""
-    networks = _networks(problem)
+    places = {network: k for k, network in enumerate(_networks(problem))}
     for output in problem.outputs:
-        yield found[networks.index(output.network), int(output.quantity == "ntk")]
+        yield found[places[output.network], int(output.quantity == "ntk")]
 
 
 def _networks(problem: Problem) -> tuple[Layer, ...]:
@@ -114,6 +115,8 @@ def _plan(problem: Problem) -> DensePlan | ImagePlan:
 def _planned(
     networks: tuple[Layer, ...], n_channels: int, spatial: tuple[int, ...], dtype: np.dtype
 ) -> DensePlan | ImagePlan:
+    for network in networks:
+        _refuse_tensors(network)
     # numba takes a while to import, and may be missing
     if spatial:
         from .images import ImagePlan
@@ -122,3 +125,14 @@ def _planned(
     from .dense import DensePlan
 
     return DensePlan(networks, n_channels, dtype)
+
+
+def _refuse_tensors(layer: Layer) -> None:
+    """Numbers only: a tensor may change, or ask for a gradient."""
+    for f in fields(layer):  # type: ignore[arg-type]
+        value = getattr(layer, f.name)
+        if isinstance(value, Tensor):
+            raise NotFusedError(f"tensors as scales ({type(layer).__name__}.{f.name})")
+        for child in value if isinstance(value, tuple) else ():
+            if isinstance(child, Layer):
+                _refuse_tensors(child)

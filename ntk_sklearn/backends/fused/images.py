@@ -142,13 +142,16 @@ class ImagePlan:
         self, x: np.ndarray, z: np.ndarray, on_diagonal: bool, halt: np.ndarray | None
     ) -> Sums:
         """Sums of all pairs of a tile; on the diagonal of the upper triangle only."""
-        xu, xw, own_x = self._by_image(x)
+        halt = _GO_ON if halt is None else halt
+        xu, xw, own_x = self._by_image(x, halt)
         n_heads, n, m = len(self._weights), len(x), len(z)
         found, own_z = np.zeros((n_heads, 2, n, m)), np.empty((n_heads, m))
         scaled, workspace = self._left(x), self._workspace(self._tables)
         for j in range(0, m, LANES):
+            if halt[0]:
+                break
             block = _side_by_side(z[j : j + LANES])
-            zu, zw, own = self._own_block(block)
+            zu, zw, own = self._own_block(block, halt)
             last, k = min(n, j + LANES) if on_diagonal else n, min(LANES, m - j)
             sums = np.zeros((last, 2 * n_heads * LANES))
             self._run(
@@ -166,10 +169,10 @@ class ImagePlan:
         workspace = self._workspace(self._tables)
         for i in range(0, n, LANES):
             block = _side_by_side(x[i : i + LANES])
-            u, w, own = self._own_block(block)
+            u, w, own = self._own_block(block, _GO_ON)
             sums, k = np.zeros((1, 2 * n_heads * LANES)), min(LANES, n - i)
             left = self._left(block)[None]
-            self._run(workspace, left, u[None], w[None], block, u, w, True, sums, None)
+            self._run(workspace, left, u[None], w[None], block, u, w, True, sums, _GO_ON)
             found[:, :, i : i + k] = sums.reshape(n_heads, 2, LANES)[..., :k]
             own_x[:, i : i + k] = own[:, 0, :k]
         return self._weighted(found, own_x, own_x)
@@ -177,9 +180,9 @@ class ImagePlan:
     def _run(
         self, workspace: tuple[np.ndarray, ...], x: np.ndarray, xu: np.ndarray, xw: np.ndarray,
         z: np.ndarray, zu: np.ndarray, zw: np.ndarray, each: bool, sums: np.ndarray,
-        halt: np.ndarray | None,
+        halt: np.ndarray,
     ) -> None:  # fmt: skip
-        n_stages, halt = len(self.program.stages), _GO_ON if halt is None else halt
+        n_stages = len(self.program.stages)
         run(self._tables, 0, n_stages, True, *workspace, x, xu, xw, z, zu, zw, each, sums, halt)
 
     def _weighted(self, found: np.ndarray, own_x: np.ndarray, own_z: np.ndarray) -> Sums:
@@ -199,19 +202,25 @@ class ImagePlan:
         numbers = raw[start : start + tables.n_numbers * size].view(self.dtype)
         return numbers, np.empty(tables.n_integers, dtype=np.int64)
 
-    def _by_image(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _by_image(
+        self, x: np.ndarray, halt: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Tables (n, n_entries) of every image, and its own sums (n_heads, n)."""
         u, w = np.empty((2, len(x), self._offsets[-1]), self.dtype)
         own = np.empty((len(self._weights), len(x)))
         for i in range(0, len(x), LANES):
+            if halt[0]:
+                break
             block, k = x[i : i + LANES], min(LANES, len(x) - i)
-            found = self._own_block(_side_by_side(block))
+            found = self._own_block(_side_by_side(block), halt)
             for table, lanes in zip((u, w), found[:2], strict=True):
                 table[i : i + k] = lanes.reshape(-1, LANES)[:, :k].T
             own[:, i : i + k] = found[2][:, 0, :k]
         return u, w, own
 
-    def _own_block(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _own_block(
+        self, x: np.ndarray, halt: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Tables (n_entries LANES,) of images side by side, and sums (n_heads, 2, LANES).
 
         Stage by stage, images with themselves: first the plane of equal positions, whose variances
@@ -228,7 +237,7 @@ class ImagePlan:
             self._fill_tables(stage, self._source(stage, x, left, workspace[0]), u, w)
             run(
                 self._own, s, s + 1, False, *workspace, left[None], u[None], w[None], x, u, w, True,
-                sums, _GO_ON,
+                sums, halt,
             )  # fmt: skip
         return u, w, sums.reshape(-1, 2, LANES)
 

@@ -170,6 +170,7 @@ def _operator(name: str) -> Callable[..., Any]:
 sqrt = _unary(_called("sqrt"))
 absolute = _unary(_called("fabs"))
 nearest = _unary(_called("rint"))
+zero = _unary(lambda builder, kind, x: ir.Constant(x.type, [0.0] * LANES))  # whatever x is
 copysign = _binary(_called("copysign"))
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from .activations import FORMULAS
 from .compiling import compiled, inlined
-from .lanes import LANES, fma, kept_apart, load, spread, store
+from .lanes import LANES, fma, kept_apart, load, spread, store, zero
 from .tables import RATE
 
 
@@ -85,7 +85,7 @@ for _kind, _formula in enumerate(FORMULAS):
 def clear(ws, start, n):
     """Set n vectors to zero."""
     for i in range(0, n * LANES, LANES):
-        store(ws, start + i, spread(ws[0]) * 0.0)
+        store(ws, start + i, zero(spread(ws[0])))
 
 
 @compiled

@@ -6,7 +6,7 @@ All arrays are pointers (see `lanes.pointer`), offsets count numbers.
 from __future__ import annotations
 
 from .compiling import compiled
-from .lanes import LANES, kept_apart, load, spread, store, widened
+from .lanes import LANES, kept_apart, load, spread, store, widened, zero
 from .machine import read
 from .tables import (
     AT,
@@ -29,7 +29,7 @@ def to_head(m, k, s, each):
     """Add the sum over a plane to the sums of a head."""
     kept_apart()
     n, q, t = s.x1 - s.x0, m.rows, m.rows + m.half
-    total_q = spread(m.numbers[s.numbers]) * 0.0
+    total_q = zero(spread(m.numbers[s.numbers]))
     total_t = total_q
     for y in range(s.y0, s.y1):
         read(m, s, each, y, s.x0, n, q, t)

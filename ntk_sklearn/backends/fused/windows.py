@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .activations import FORMULAS
 from .compiling import compiled
-from .lanes import LANES, fma, kept_apart, load, spread, store
+from .lanes import LANES, fma, kept_apart, load, spread, store, zero
 from .machine import read
 from .rows import clear, copy, of_row
 from .tables import (
@@ -51,7 +51,7 @@ def combine(ws, rows, first, n_rows, n, target, scale, bias, accumulate):
             total = load(ws, rows[first] + i) + load(ws, rows[first + 1] + i)
             total = total + load(ws, rows[first + 2] + i)
         else:
-            total = spread(scale) * 0.0
+            total = zero(spread(scale))
             for k in range(n_rows):
                 total = total + load(ws, rows[first + k] + i)
         value = fma(total, scale, bias)
@@ -107,15 +107,15 @@ def _along_and_over_three(formula):
             zy -= s.height
         here, there = s.table + y * s.width, s.table + zy * s.width
         begin = (y - s.y0) * s.pitch - s.x0
-        zero = spread(scale) * 0.0
-        q1, t1, q2, t2 = zero, zero, zero, zero
+        nothing = zero(spread(scale))
+        q1, t1, q2, t2 = nothing, nothing, nothing, nothing
         for k in range(-2, n):
             x = first + 2 + k
             if wrapped and x < 0:
                 x += s.width
             elif wrapped and x >= s.width:
                 x -= s.width
-            q3, t3 = zero, zero
+            q3, t3 = nothing, nothing
             if s.x0 <= x < s.x1:
                 zx = x + s.shift_x
                 if zx >= s.width:
@@ -147,7 +147,7 @@ def _along_and_over_three(formula):
 
 @compiled
 def _linear(q, ux, wx, uz, wz, p0, p1, p2, p3):
-    return q, spread(p0) * 0.0 + 1.0
+    return q, zero(spread(p0)) + 1.0
 
 
 _three_relu, _three_linear = map(_along_and_over_three, (FORMULAS[0], _linear))
