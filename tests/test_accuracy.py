@@ -1,13 +1,6 @@
-"""Accuracy of the defaults on data that scikit-learn ships.
-
-The cross-validation of the pooled network over all digits takes half an hour or more of one core
-and runs only where the environment variable NTK_SKLEARN_LONG is set:
-``NTK_SKLEARN_LONG=1 python -m pytest -m slow tests/test_accuracy.py``.
-"""
+"""Accuracy of the defaults on data that scikit-learn ships."""
 
 from __future__ import annotations
-
-import os
 
 import numpy as np
 import pytest
@@ -54,9 +47,6 @@ def test_default_convolutional_network_with_few_digits():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    "NTK_SKLEARN_LONG" not in os.environ, reason="half an hour; set NTK_SKLEARN_LONG=1"
-)
 def test_default_convolutional_network_on_digits():
     K = NTK(Convolutional(), image_shape=(1, 8, 8), dtype="float32")(DIGITS).astype(float)
     accuracies = []

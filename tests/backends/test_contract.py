@@ -24,8 +24,8 @@ from ntk_sklearn.architecture import (
 )
 from ntk_sklearn.backends import (
     EmpiricalEvaluator,
-    FusedEvaluator,
     FiniteWidth,
+    FusedEvaluator,
     Output,
     Problem,
     ReferenceEvaluator,

@@ -34,6 +34,7 @@ class _Kind:
     parameters: Callable[[Any], Parameters]
     table: Callable[[Any, Tensor], tuple[Tensor, Tensor]]
     carried: Callable[..., Any] | None = None
+    flat_table: Callable[[Any, Tensor], tuple[Tensor, ...]] | None = None
 
 
 def _roots(dual: Any, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,6 +50,10 @@ def _signs(dual: Any, v: Tensor) -> tuple[Tensor, Tensor]:
 def _saturated(rate: Callable[[Any], float]) -> Callable[[Any, Tensor], tuple[Tensor, Tensor]]:
     """1 / sqrt(1 + rate v) and standard deviations."""
     return lambda dual, v: ((1.0 + rate(dual) * v).rsqrt(), safe_sqrt(v))
+
+
+def _erf_table(dual: Erf, v: Tensor) -> tuple[Tensor, ...]:
+    return carried.erf_table(2.0 * dual.rate**2, v)
 
 
 def _halves(dual: Any, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,20 +92,29 @@ def _none(dual: DualActivation) -> Parameters:
 _KINDS = (
     _Kind(ABReLU, formulas.abrelu, _abrelu, _roots, carried.abrelu),
     _Kind(Linear, formulas.linear, _none, _roots, carried.linear),
-    _Kind(Erf, formulas.erf, _erf, _saturated(lambda dual: 2.0 * dual.rate**2)),
+    _Kind(
+        Erf,
+        formulas.erf,
+        _erf,
+        _saturated(lambda dual: 2.0 * dual.rate**2),
+        carried.erf,
+        _erf_table,
+    ),
     _Kind(GELU, formulas.gelu, _none, _saturated(lambda dual: 1.0)),
-    _Kind(Sin, formulas.sin, _sin, _roots),
-    _Kind(RBF, formulas.rbf, lambda dual: (dual.gamma, 0.0, 0.0, 0.0), _roots),
+    _Kind(Sin, formulas.sin, _sin, _roots, carried.sin),
+    _Kind(RBF, formulas.rbf, lambda dual: (dual.gamma, 0.0, 0.0, 0.0), _roots, carried.rbf),
     _Kind(Exp, formulas.exponential, _exp, _halves),
     _Kind(Gaussian, formulas.gaussian, _gaussian, _saturated(lambda dual: 2.0 * dual.rate)),
     _Kind(Sign, formulas.sign, _none, _signs, carried.sign),
 )
 FORMULAS: tuple[Callable[..., Any], ...] = tuple(kind.formula for kind in _KINDS)
-# The same with angles that are carried, and whether they are carried beyond the activation.
+# The same with angles that are carried, whether they are carried beyond the activation, and whether
+# the formula with angles has five tables (`flat_table`) instead of two.
 CARRIED: tuple[Callable[..., Any], ...] = tuple(
     kind.carried or carried.forgetting(kind.formula) for kind in _KINDS
 )
-CARRIES: tuple[bool, ...] = tuple(kind.dual in (ABReLU, Linear) for kind in _KINDS)
+CARRIES: tuple[bool, ...] = tuple(kind.dual in (ABReLU, Linear, Erf) for kind in _KINDS)
+WIDE: tuple[bool, ...] = tuple(kind.flat_table is not None for kind in _KINDS)
 
 
 def _index(dual: DualActivation) -> int | None:
@@ -130,7 +144,23 @@ def table(dual: DualActivation, variance: Tensor) -> tuple[Tensor, Tensor]:
     TypeError
         If the dual has no fused form.
     """
+    return _known(dual).table(dual, variance)
+
+
+def flat_table(dual: DualActivation, variance: Tensor) -> tuple[Tensor, ...]:
+    """The same for the formula with angles that are carried: two or, if it is `WIDE`, five numbers.
+
+    Raises
+    ------
+    TypeError
+        If the dual has no fused form.
+    """
+    kind = _known(dual)
+    return (kind.flat_table or kind.table)(dual, variance)
+
+
+def _known(dual: DualActivation) -> _Kind:
     kind = _index(dual)
     if kind is None:
         raise TypeError(f"{type(dual).__name__} has no fused form")
-    return _KINDS[kind].table(dual, variance)
+    return _KINDS[kind]

@@ -222,7 +222,7 @@ def _numbers(
         return carried.shares(v, w2, b2) if operation.angles else (), w2 * v + b2
     if isinstance(layer, Activation):
         dual = resolve(layer.function)
-        return activations.table(dual, v), dual.variance(v)
+        return activations.flat_table(dual, v), dual.variance(v)
     if operation.does is Flat.SCALE:
         return (), operation.share * v
     assert operation.other is not None, "what is left is ADD"

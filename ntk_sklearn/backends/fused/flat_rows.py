@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .activations import CARRIED
+from .activations import CARRIED, WIDE
 from .carried import affine_sine2, fresh_sine2, sum_sine2
 from .compiling import Entry, compiled
-from .lanes import LANES, fma, kept_apart, load, pointer, spread, store
+from .lanes import LANES, fma, kept_apart, load, pointer, spread, store, zero
 
 PIECE = 32 * LANES
 # Columns of the table of operations, and of its numbers.
@@ -44,6 +44,30 @@ def _along(formula):
     return along
 
 
+def _along_wide(formula):
+    """The same for a formula with five tables."""
+
+    @compiled
+    def along(ws, source, target, n, x, i, nx, z, j, nz, numbers, o, fresh):
+        kept_apart()
+        x0, x1, x2, x3, x4 = x[i], x[nx + i], x[2 * nx + i], x[3 * nx + i], x[4 * nx + i]
+        p0, p1, p2, p3 = numbers[o], numbers[o + 1], numbers[o + 2], numbers[o + 3]
+        for k in range(0, n, LANES):
+            q, sine2, at = load(ws, source + k), load(ws, source + _SINE2 + k), j + k
+            z0, z1, z2 = load(z, at), load(z, nz + at), load(z, 2 * nz + at)
+            z3, z4 = load(z, 3 * nz + at), load(z, 4 * nz + at)
+            if fresh:
+                sine2 = fresh_sine2(q, x1, z1)
+            value, slope, sine2 = formula(
+                q, sine2, x0, x1, x2, x3, x4, z0, z1, z2, z3, z4, p0, p1, p2, p3
+            )
+            store(ws, target + k, value)
+            store(ws, target + _SINE2 + k, sine2)
+            store(ws, target + _T + k, load(ws, source + _T + k) * slope)
+
+    return along
+
+
 def _either(kind, along, otherwise):
     @compiled
     def chosen(number, ws, source, target, n, x, i, nx, z, j, nz, numbers, o, fresh):
@@ -61,7 +85,8 @@ def _activate(number, ws, source, target, n, x, i, nx, z, j, nz, numbers, o, fre
 
 
 for _kind, _formula in enumerate(CARRIED):
-    _activate = _either(_kind, _along(_formula), _activate)
+    _row = _along_wide(_formula) if WIDE[_kind] else _along(_formula)
+    _activate = _either(_kind, _row, _activate)
 
 
 @compiled
@@ -121,7 +146,7 @@ def _load(ws, target, n, heads, angles, tangents, begin, flags):
         if flags & HAS_TANGENTS:
             store(ws, target + _T + k, load(tangents, begin + k))
         else:
-            store(ws, target + _T + k, spread(ws[0]) * 0.0)
+            store(ws, target + _T + k, zero(spread(ws[0])))
 
 
 @compiled
@@ -208,7 +233,8 @@ def start_angles(q, x, z, limit, sine2):
             sine2[i, j] = gap * (1 + size)
 
 
-@njit(nogil=True, fastmath={"reassoc", "contract", "nsz"})
+# Without "contract": x rx - z rz rounded once would not be 0 for equal rows.
+@njit(nogil=True, fastmath={"reassoc", "nsz"})
 def _half_distance2(x, rx, z, rz):
     """|x rx - z rz|^2 / 2."""
     total = x[0] * 0

@@ -130,6 +130,12 @@ def _distances(q: Any, ux: Any, uz: Any) -> Any:
 def rbf(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, gamma: Any, b: Any, c: Any, d: Any) -> Any:
     """u = sqrt v; exp(-gamma E (x - z)^2)."""
     least, size = _distances(q, ux, uz)
+    return rbf_of(q, least, size, gamma)
+
+
+@inlined
+def rbf_of(q: Any, least: Any, size: Any, gamma: Any) -> Any:
+    """The same from the smaller of E (x -+ z)^2 and |q|."""
     value = exp(where_less(q, 0.0, fma(size, 4.0, least), least) * (gamma * -1.0))
     return value, value * (2.0 * gamma)
 
@@ -147,8 +153,14 @@ def exponential(
 def sin(
     q: Any, ux: Any, wx: Any, uz: Any, wz: Any, rate2: Any, height: Any, less: Any, more: Any
 ) -> Any:
-    """u = sqrt v. The slower of the waves E cos(r (x -+ z)) and their difference are E, E h."""
+    """u = sqrt v."""
     least, size = _distances(q, ux, uz)
+    return sin_of(q, least, size, rate2, height, less, more)
+
+
+@inlined
+def sin_of(q: Any, least: Any, size: Any, rate2: Any, height: Any, less: Any, more: Any) -> Any:
+    """From the smaller of E (x -+ z)^2 and |q|: the waves E cos(r (x -+ z)), the slower first."""
     slow = exp(least * (-0.5 * rate2))
     lost = expm1(size * (-2.0 * rate2)) * slow
     fast = slow + lost

@@ -21,8 +21,6 @@ from ntk_sklearn.architecture import (
 )
 
 EXACT, NEAR = 1e-12, 1e-7
-# Positionless networks in which an activation with a kink follows one that forgets angles.
-FORGETFUL = ("residual, erf", "concat", "kinks")
 each_image = pytest.mark.parametrize("network, shape", IMAGES.values(), ids=list(IMAGES))
 each_dense = pytest.mark.parametrize("network", DENSE.values(), ids=list(DENSE))
 
@@ -67,8 +65,7 @@ def test_rows(network, n_features):
 @pytest.mark.parametrize("n_features", [2, 40])
 def test_near_rows(network, n_features):
     problem = problem_of(network, (n_features,))
-    bound = NEAR if any(network is DENSE[name] for name in FORGETFUL) else EXACT
-    assert error(problem, near_rows(n_features)) < bound
+    assert error(problem, near_rows(n_features)) < EXACT
 
 
 @each_dense
@@ -77,14 +74,7 @@ def test_rows_in_single_precision(network):
     assert (found <= bound).all(), found / bound
 
 
-# The reference carries angles through erf and bounds these errors by 2e-7.
-_LOST = pytest.mark.xfail(reason="angles are forgotten at activations without a kink")
-_BLURRED = (*FORGETFUL, "depth 20, erf", "sin")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=_LOST if name in _BLURRED else ()) for name in DENSE]
-)
+@pytest.mark.parametrize("name", DENSE)
 def test_near_rows_in_single_precision(name):
     found, bound = single_errors(DENSE[name], [near_rows(40, seed) for seed in range(4)])
     assert (found <= bound).all(), found / bound
