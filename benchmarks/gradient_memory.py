@@ -12,6 +12,7 @@ Set OMP_NUM_THREADS=1 to compare times.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib.util
 import json
 import subprocess
@@ -23,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-DEPTH, N_FEATURES, WARM_UP = 3, 10, 40
+DEPTH, N_FEATURES, WARM_UP = 3, 10, 150
 
 
 def backward(kernel: Callable[[torch.Tensor], torch.Tensor], n: int) -> Callable[[], int]:
@@ -84,6 +85,8 @@ def measure(name: str, n: int) -> dict[str, float]:
     """Seconds of the processor and peak memory of a task, in this process."""
     KERNELS[name](WARM_UP)()
     task = KERNELS[name](n)
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak so far
     before, start = resident("VmRSS"), time.process_time()
     not_counted = task()
     seconds = time.process_time() - start

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ntk_sklearn.kernels import NNGPKernel, NTKKernel, _evaluate
-from ntk_sklearn.kernels import gpytorch as adapter
+from ntk_sklearn.kernels._differentiable import DifferentiableKernel
 from ntk_sklearn.networks import Convolutional, FullyConnected
 
 CASES = {
@@ -117,10 +117,9 @@ def evaluated(monkeypatch):
     def counted(function, size):
         return lambda *args, **options: sizes.append(size(*args)) or function(*args, **options)
 
-    matrix, mapped = _evaluate.matrix, adapter.propagate_batch
-    monkeypatch.setattr(_evaluate, "matrix", counted(matrix, lambda *_: 1))
-    batch = counted(mapped, lambda rebuild, state, *_: state.nngp.shape[0])
-    monkeypatch.setattr(adapter, "propagate_batch", batch)
+    monkeypatch.setattr(_evaluate, "matrix", counted(_evaluate.matrix, lambda *_: 1))
+    entries = counted(DifferentiableKernel.entries, lambda _, x, *__: len(x))
+    monkeypatch.setattr(DifferentiableKernel, "entries", entries)
     return sizes
 
 

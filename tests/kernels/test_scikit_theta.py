@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from tight_budgets import tight_budget
 
+from ntk_sklearn.backends import ReferenceEvaluator, layout, mirrored
 from ntk_sklearn.kernels import NNGP, NTK
+from ntk_sklearn.kernels._network import free_scales, tree
 from ntk_sklearn.networks import (
     Activation,
     Conv,
@@ -19,6 +24,7 @@ from ntk_sklearn.networks import (
     Serial,
     residual,
 )
+from ntk_sklearn.recursion import pair_state, propagate
 
 rng = np.random.default_rng(1)
 X = rng.normal(size=(6, 9))
@@ -160,3 +166,31 @@ def test_gradient_by_tiles_is_the_gradient(kernel):
         tiny(X, eval_gradient=True), kernel(X, eval_gradient=True), strict=True
     ):
         assert np.abs(value - expected).max() < 1e-12 * np.abs(expected).max()
+
+
+def of_network(kernel):
+    """The kernel of the network, the names of its scales, and their derivatives by autograd."""
+    network, free = kernel.of_network(kernel._quantity), names(kernel)
+    network = replace(network, image_shape=kernel.image_shape)
+    values = free_scales(network.network)
+
+    def entries(scales):
+        layers = tree(network.network, dict(zip(free, scales, strict=True)))
+        problem = network.problem(X.shape[1])
+        x = ReferenceEvaluator().prepare(problem, torch.tensor(X))
+        state = pair_state(x, x, *layout(problem), on_diagonal=True)
+        return mirrored(getattr(propagate(layers, state), kernel._quantity))
+
+    scales = torch.tensor([values[name] for name in free], dtype=torch.float64)
+    slopes = torch.autograd.functional.jacobian(entries, scales) * scales
+    return network, free, slopes.numpy()
+
+
+@each
+def test_gradient_is_that_of_autograd_through_the_recursion(kernel):
+    network, free, expected = of_network(kernel)
+    found = kernel(X, eval_gradient=True)[1]
+    assert np.abs(found - expected).max() < 1e-12 * np.abs(expected).max()
+    weights = rng.normal(size=(6, 6))  # need not be symmetric
+    sums, _ = network.contracted_gradient(X, torch.tensor(weights), free)
+    np.testing.assert_allclose(sums, np.einsum("ij,ijk->k", weights, expected), rtol=1e-11)

@@ -126,8 +126,11 @@ def erf(
     rx, rz = 1.0 / ax, 1.0 / az
     tilt = (sine * rx) * (sine * rz)
     apart = fma(tilt, above - between, sine2 * (sin_x * rx) * (sin_z * rz) * (above + 1.0))
-    # rows of very different lengths: the difference above cancels more than the plain one
-    behind = where_less(tilt * above, 0.5, apart, 1.0 - (angle * rx) * (angle * rz))
+    # Rows of very different lengths: the difference above cancels more than the plain one. Far from
+    # parallel the angle must follow the covariance: carried alone, its errors grow in chaotic nets.
+    plain = 1.0 - (angle * rx) * (angle * rz)
+    behind = where_less(tilt * above, 0.5, apart, plain)
+    behind = where_less(plain, 0.5, behind, plain)
     behind = where_less(behind, 0.0, 0.0, where_less(1.0, behind, 1.0, behind))
     # the angle is pi / 2 where a variance is 0
     behind = where_less(0.0, where_less(ax, az, ax, az), behind, 1.0)

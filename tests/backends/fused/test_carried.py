@@ -28,6 +28,8 @@ from ntk_sklearn.duals import (
     Sign,
     sine2_of_sum,
 )
+from ntk_sklearn.kernels import NNGP
+from ntk_sklearn.networks import FullyConnected
 
 N = 2000
 SMALL = np.geomspace(1e-9, 1e-2, N // 4)
@@ -295,3 +297,16 @@ def test_identity_keeps_the_angle():
     q, sine2, var_x, var_z = pairs()
     found = fused(Linear(), q, sine2, var_x, var_z)
     np.testing.assert_array_equal(found, [q, np.ones_like(q), sine2])
+
+
+@pytest.mark.parametrize("depth", [20, 50, 100])
+def test_chaotic_networks_follow_the_scalar_recursion(depth):
+    q, v = 9.0 * 0.3 + 0.01, 9.0 + 0.01
+    for _ in range(depth):
+        square = 2.0 / np.pi * np.arcsin(2.0 * v / (1.0 + 2.0 * v))
+        q = 9.0 * (2.0 / np.pi * np.arcsin(2.0 * q / (1.0 + 2.0 * v))) + 0.01
+        v = 9.0 * square + 0.01
+    X = np.sqrt(2.0) * np.array([[1.0, 0.0], [0.3, np.sqrt(0.91)]])
+    network = FullyConnected(depth, activation="erf", w_std=3.0, b_std=0.1)
+    K = NNGP(network, backend="fused")(X)
+    np.testing.assert_allclose(K[0, 1] / K[0, 0], (q - 0.01) / (v - 0.01), rtol=1e-11)
