@@ -7,7 +7,7 @@ import sys
 import evaluator_contract as contract
 import pytest
 import torch
-from evaluator_contract import CHECKS, work_fits_into_the_workspace
+from evaluator_contract import CHECKS, tiles_run_in_threads, work_fits_into_the_workspace
 from fake_evaluators import Fake
 
 from ntk_sklearn.architecture import (
@@ -90,6 +90,8 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/
 @each
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_contract(check, evaluator, problem):
+    if evaluator is FAKE and check is tiles_run_in_threads:
+        pytest.skip("it computes by torch, whose last bits depend on where arrays lie in memory")
     check(evaluator, problem)
 
 
