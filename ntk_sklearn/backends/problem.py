@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 
 from ..architecture import Layer, Shape
@@ -51,3 +52,8 @@ class Problem:
     dtype: torch.dtype = torch.float64
     device: torch.device = torch.device("cpu")
     finite: FiniteWidth | None = None
+
+    @property
+    def numpy_dtype(self) -> np.dtype:
+        """The precision as NumPy names it."""
+        return np.dtype(str(self.dtype).removeprefix("torch."))

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..architecture import Layer
+from ..architecture import Layer, children
 from ..backends import Problem, ReferenceEvaluator, layout
 from ..recursion import KernelState, diagonal_state, pair_state, propagate
 from . import _evaluate
@@ -143,5 +143,5 @@ def _copies(problem: Problem) -> int:
 
 def _n_layers(layer: Layer) -> int:
     """Layers of a tree that compute something."""
-    children = [*getattr(layer, "layers", ()), *getattr(layer, "branches", ())]
-    return sum(map(_n_layers, children)) if children else 1
+    inside = children(layer)
+    return sum(map(_n_layers, inside)) if inside else 1

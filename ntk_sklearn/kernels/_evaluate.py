@@ -139,7 +139,7 @@ def matrix(
                 check_finite(view)
 
         if out is None:
-            out = np.empty((len(problem.outputs), n, m), dtype=_numpy(problem.dtype))
+            out = np.empty((len(problem.outputs), n, m), dtype=problem.numpy_dtype)
         return compute_matrix(fill, out, plan.side, Z is None, report, threads)
 
 
@@ -158,7 +158,7 @@ def diagonal(
         evaluator.diagonal(problem, x, rows, view)
         check_finite(view)
 
-    out = np.empty((len(problem.outputs), len(X)), dtype=_numpy(problem.dtype))
+    out = np.empty((len(problem.outputs), len(X)), dtype=problem.numpy_dtype)
     return compute_diagonal(fill, out, plan.side, threads)
 
 
@@ -216,7 +216,7 @@ def plan_matrix(
     # tensors are made by the adapters, just before
     given = isinstance(out, np.ndarray)
     counts = not is_file(out) and not (given and budget is None)
-    dtype = _numpy(problem.dtype)
+    dtype = problem.numpy_dtype
     workspace = workspace_budget(shape, dtype, budget, kept=kept, matrix_counts=counts)
 
     def count(side: int) -> int:
@@ -255,7 +255,7 @@ def gradient_side(
     copies: int,
 ) -> int:
     """Rows of a tile, at most `best`, for work that keeps the reference's arrays `copies` times."""
-    workspace = workspace_budget(shape, _numpy(problem.dtype), parse_budget(memory_budget))
+    workspace = workspace_budget(shape, problem.numpy_dtype, parse_budget(memory_budget))
     per_pair, per_input = ReferenceEvaluator().workspace(problem)
     return tile_side(copies * per_pair, copies * per_input, best, workspace)
 
@@ -304,10 +304,6 @@ def _told(plan: Plan, n: int) -> list[str]:
         f"memory: {plan.matrix / 2**20:.4g} MB for the matrix{kept} and about "
         f"{plan.work / 2**20:.4g} MB to work in",
     ]
-
-
-def _numpy(dtype: torch.dtype) -> np.dtype:
-    return np.dtype(str(dtype).removeprefix("torch."))
 
 
 def outputs(network: Layer, *quantities: Quantity) -> tuple[Output, ...]:

@@ -35,7 +35,7 @@ def gradient(
     n, x = len(X), ReferenceEvaluator().prepare(problem, X)
     shape = (1 + len(values), n, n)
     side, partials = _mode(kernel, shape)
-    out = np.empty(shape, dtype=str(problem.dtype).removeprefix("torch."))
+    out = np.empty(shape, dtype=problem.numpy_dtype)
     for tile in _evaluate.gradient_tiles(n, n, side, symmetric=True):
         state = pair_state(x[tile.rows], x[tile.cols], *layout(problem), tile.on_diagonal)
         found = partials(kernel, state, scales)

@@ -1,8 +1,17 @@
 """How covariances move through layers: the plain-torch reference and specification."""
 
-from .family import propagate_all, unrolled
+from .family import follow_all, propagate_all, unrolled
 from .inputs import diagonal_state, pair_state
-from .rules import propagate
+from .rules import affine_scales, propagate
 from .state import KernelState
 
-__all__ = ["KernelState", "diagonal_state", "pair_state", "propagate", "propagate_all", "unrolled"]
+__all__ = [
+    "KernelState",
+    "affine_scales",
+    "diagonal_state",
+    "follow_all",
+    "pair_state",
+    "propagate",
+    "propagate_all",
+    "unrolled",
+]

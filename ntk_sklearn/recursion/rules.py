@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce, singledispatch
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,15 +66,20 @@ def _(layer: Conv, state: KernelState) -> KernelState:
 
 def _affine(layer: Dense | Conv, state: KernelState) -> KernelState:
     """K = w^2 K + b^2 and Theta = w^2 (Theta + lr_multiplier K) + bias_ntk (Lee et al. 2019)."""
-    w2, b2 = layer.w_std**2, layer.b_std**2
+    w2, b2, rate, bias = affine_scales(layer)
     moved = state.map(lambda cov: w2 * cov + b2)
     if state.ntk is not None:
-        bias = layer.lr_multiplier * b2 if layer.bias_ntk is None else layer.bias_ntk
-        moved = replace(moved, ntk=w2 * (state.ntk + layer.lr_multiplier * state.nngp) + bias)
+        moved = replace(moved, ntk=w2 * (state.ntk + rate * state.nngp) + bias)
     if state.sine2 is not None:
         scaled = GaussianPair(w2 * state.nngp, w2 * state.cov_x, w2 * state.cov_z, state.sine2)
         moved = replace(moved, sine2=sine2_of_sum(scaled, _constant(b2, state.nngp)))
     return moved.pinned()
+
+
+def affine_scales(layer: Dense | Conv) -> tuple[Any, Any, Any, Any]:
+    """w^2, b^2, lr_multiplier, and what the trained bias adds to the NTK."""
+    w2, b2, rate = layer.w_std**2, layer.b_std**2, layer.lr_multiplier
+    return w2, b2, rate, rate * b2 if layer.bias_ntk is None else layer.bias_ntk
 
 
 def _constant(b2: float | Tensor, like: Tensor) -> GaussianPair:

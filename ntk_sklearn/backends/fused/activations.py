@@ -13,6 +13,7 @@ from torch import Tensor
 from ...duals import GELU, RBF, ABReLU, DualActivation, Erf, Exp, Gaussian, Linear, Sign, Sin
 from ...duals.pair import safe_divide, safe_sqrt
 from . import carried, formulas
+from .program import NotFusedError
 
 Parameters = tuple[float, float, float, float]
 
@@ -122,16 +123,17 @@ def _index(dual: DualActivation) -> int | None:
     return next((i for i, kind in enumerate(_KINDS) if type(dual) is kind.dual), None)
 
 
-def lower(dual: DualActivation) -> Lowered | None:
-    """The dual for the fused engine, or None where it has no fused form.
+def lower(dual: DualActivation) -> Lowered:
+    """The dual for the fused engine.
 
-    Users' own classes have none, nor has `Polynomial`, nor duals with tensors among their fields.
+    Raises
+    ------
+    NotFusedError
+        For users' own classes, `Polynomial`, and duals with tensors among their fields.
     """
     kind = _index(dual)
-    if kind is None:
-        return None
-    if not all(isinstance(value, Real) for value in vars(dual).values()):
-        return None
+    if kind is None or not all(isinstance(value, Real) for value in vars(dual).values()):
+        raise NotFusedError(f"the activation {dual!r}")
     a, b, c, d = _KINDS[kind].parameters(dual)
     return Lowered(kind, (float(a), float(b), float(c), float(d)))
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from ...architecture import Layer
 from ..problem import Problem
 from ..reference import mirrored
-from .lowering import NotFusedError
+from .program import NotFusedError
 
 if TYPE_CHECKING:
     from .dense import DensePlan
@@ -105,7 +105,7 @@ def _networks(problem: Problem) -> tuple[Layer, ...]:
 
 
 def _plan(problem: Problem) -> DensePlan | ImagePlan:
-    shape, dtype = problem.input_shape, np.dtype(str(problem.dtype).removeprefix("torch."))
+    shape, dtype = problem.input_shape, problem.numpy_dtype
     if not shape.channels:
         raise NotFusedError("inputs with infinitely many channels")
     return _planned(_networks(problem), shape.channels, shape.spatial, dtype)

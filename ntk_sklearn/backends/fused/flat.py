@@ -12,12 +12,12 @@ from torch import Tensor
 
 from ...architecture import Activation, Concat, Dense, Flatten, Identity, Layer, Serial, Sum
 from ...duals import resolve
-from ...recursion import unrolled
+from ...recursion import affine_scales, follow_all, unrolled
 from . import activations, carried
-from .lowering import NotFusedError
+from .program import NotFusedError
 
 
-class Flat(IntEnum):
+class Does(IntEnum):
     """What an operation does."""
 
     LOAD = 0  # a head
@@ -34,7 +34,7 @@ class FlatOperation:
 
     Attributes
     ----------
-    does : Flat
+    does : Does
     source : int
         Register; for LOAD the head.
     other : int or None
@@ -51,7 +51,7 @@ class FlatOperation:
         Whether the squared sines of the target's angles are computed.
     """
 
-    does: Flat
+    does: Does
     source: int
     target: int
     other: int | None = None
@@ -63,7 +63,7 @@ class FlatOperation:
     @property
     def reads(self) -> tuple[int, ...]:
         """The registers that are read."""
-        if self.does is Flat.LOAD:
+        if self.does is Does.LOAD:
             return ()
         return (self.source,) if self.other is None else (self.source, self.other)
 
@@ -83,12 +83,20 @@ class FlatProgram:
         self.known.append(known)
         return len(self.known) - 1
 
-    def emit(self, does: Flat, source: int, known: bool, **what: object) -> int:
+    def emit(self, does: Does, source: int, known: bool, **what: object) -> int:
         """Append an operation that writes a new register."""
         target = self.register(known)
         operation = FlatOperation(does, source, target, known=self.known[source], **what)  # type: ignore[arg-type]
         self.operations.append(operation)
         return target
+
+    def step(self, layer: Layer, register: int) -> int:
+        """Append the operations of a layer; the register behind it."""
+        return follow(layer, self, register)
+
+    def store(self, k: int, register: int, layers: tuple[Layer, ...]) -> None:
+        """Keep a register as the output of a network."""
+        self.operations.append(FlatOperation(Does.STORE, register, k))
 
 
 def lower_flat(tails: Sequence[tuple[int, tuple[Layer, ...]]], known: bool) -> FlatProgram:
@@ -103,31 +111,15 @@ def lower_flat(tails: Sequence[tuple[int, tuple[Layer, ...]]], known: bool) -> F
     program = FlatProgram()
     for head in dict.fromkeys(head for head, _ in tails):
         register = program.register(known)
-        program.operations.append(FlatOperation(Flat.LOAD, head, register))
+        program.operations.append(FlatOperation(Does.LOAD, head, register))
         rest = [
             (k, tuple(one for layer in layers for one in unrolled(layer)))
             for k, (at, layers) in enumerate(tails)
             if at == head
         ]
-        _walk(program, rest, register)
+        follow_all(rest, register, program.step, program.store)
     _mark_angles(program)
     return program
-
-
-def _walk(program: FlatProgram, rest: list[tuple[int, tuple[Layer, ...]]], register: int) -> None:
-    while True:
-        branches: dict[Layer, list[tuple[int, tuple[Layer, ...]]]] = {}
-        for k, layers in rest:
-            if layers:
-                branches.setdefault(layers[0], []).append((k, layers[1:]))
-            else:
-                program.operations.append(FlatOperation(Flat.STORE, register, k))
-        if len(branches) != 1:
-            break
-        ((layer, rest),) = branches.items()
-        register = follow(layer, program, register)
-    for layer, group in branches.items():
-        _walk(program, group, follow(layer, program, register))
 
 
 @singledispatch
@@ -149,17 +141,13 @@ def _(layer: Serial, program: FlatProgram, register: int) -> int:
 
 @follow.register
 def _(layer: Dense, program: FlatProgram, register: int) -> int:
-    return program.emit(Flat.AFFINE, register, program.known[register], layer=layer)
+    return program.emit(Does.AFFINE, register, program.known[register], layer=layer)
 
 
 @follow.register
 def _(layer: Activation, program: FlatProgram, register: int) -> int:
-    dual = resolve(layer.function)
-    lowered = activations.lower(dual)
-    if lowered is None:
-        raise NotFusedError(f"the activation {dual!r}")
-    carries = activations.CARRIES[lowered.kind]
-    return program.emit(Flat.ACTIVATION, register, carries, layer=layer)
+    carries = activations.CARRIES[activations.lower(resolve(layer.function)).kind]
+    return program.emit(Does.ACTIVATION, register, carries, layer=layer)
 
 
 @follow.register(Sum)
@@ -168,13 +156,13 @@ def _(layer: Sum | Concat, program: FlatProgram, register: int) -> int:
     ends = [follow(branch, program, register) for branch in layer.branches]
     if isinstance(layer, Concat):
         ends = [
-            program.emit(Flat.SCALE, end, program.known[end], share=share)
+            program.emit(Does.SCALE, end, program.known[end], share=share)
             for end, share in zip(ends, layer.shares, strict=True)
         ]
     total = ends[0]
     for end in ends[1:]:
         known = program.known[total] and program.known[end]
-        total = program.emit(Flat.ADD, total, known, other=end)
+        total = program.emit(Does.ADD, total, known, other=end)
     return total
 
 
@@ -182,12 +170,12 @@ def _mark_angles(program: FlatProgram) -> None:
     """Find out backwards whose angles an activation asks for."""
     asked = [False] * len(program.known)
     for operation in reversed(program.operations):
-        if operation.does is Flat.STORE:
+        if operation.does is Does.STORE:
             continue
         operation.angles = asked[operation.target] and program.known[operation.target]
-        if operation.does is Flat.ACTIVATION:
+        if operation.does is Does.ACTIVATION:
             asked[operation.source] = True
-        elif operation.does is not Flat.LOAD:
+        elif operation.does is not Does.LOAD:
             for register in operation.reads:
                 asked[register] |= operation.angles
 
@@ -202,9 +190,9 @@ def flat_tables(program: FlatProgram, variances: Sequence[Tensor]) -> tuple[Tens
     registers: dict[int, Tensor] = {}
     for operation in program.operations:
         begins.append(len(found))
-        if operation.does is Flat.LOAD:
+        if operation.does is Does.LOAD:
             registers[operation.target] = variances[operation.source]
-        elif operation.does is not Flat.STORE:
+        elif operation.does is not Does.STORE:
             v = registers[operation.source]
             rows, registers[operation.target] = _numbers(operation, v, registers)
             found += [row.expand(v.shape) for row in rows]
@@ -218,12 +206,12 @@ def _numbers(
     """The tables of an operation, and the variances behind it."""
     layer = operation.layer
     if isinstance(layer, Dense):
-        w2, b2 = float(layer.w_std) ** 2, float(layer.b_std) ** 2
+        w2, b2, *_ = affine_scales(layer)
         return carried.shares(v, w2, b2) if operation.angles else (), w2 * v + b2
     if isinstance(layer, Activation):
         dual = resolve(layer.function)
         return activations.flat_table(dual, v), dual.variance(v)
-    if operation.does is Flat.SCALE:
+    if operation.does is Does.SCALE:
         return (), operation.share * v
     assert operation.other is not None, "what is left is ADD"
     other = registers[operation.other]

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ...architecture import Dense, Layer, Serial
 from ...duals import resolve
-from ...recursion import KernelState, propagate
+from ...recursion import KernelState, affine_scales, propagate
 from . import activations
-from .flat import Flat, FlatOperation, FlatProgram, flat_tables, lower_flat
+from .flat import Does, FlatOperation, FlatProgram, flat_tables, lower_flat
 from .flat_rows import HAS_ANGLES, HAS_TANGENTS, SIZE, run_flat
 from .lanes import LANES
 from .program import shared_places
@@ -53,7 +53,7 @@ class FlatPlan:
     @property
     def needs_angles(self) -> bool:
         """Whether the angles in front are read."""
-        return any(o.angles for o in self._program.operations if o.does is Flat.LOAD)
+        return any(o.angles for o in self._program.operations if o.does is Does.LOAD)
 
     @property
     def n_bytes(self) -> int:
@@ -137,17 +137,14 @@ def _row(operation: FlatOperation, begin: int, places: list[int]) -> tuple[list[
     parameters: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
     layer = operation.layer
     if isinstance(layer, Dense):
-        b2 = float(layer.b_std) ** 2
-        bias = layer.lr_multiplier * b2 if layer.bias_ntk is None else float(layer.bias_ntk)
-        numbers = [float(layer.w_std) ** 2, b2, float(layer.lr_multiplier), bias]
-    elif operation.does is Flat.ACTIVATION:
+        numbers = [*affine_scales(layer)]
+    elif operation.does is Does.ACTIVATION:
         lowered = activations.lower(resolve(layer.function))  # type: ignore[union-attr]
-        assert lowered is not None, "refused when the program was written"
         kind, parameters = lowered.kind, lowered.parameters
     source, target = operation.source, operation.target
-    if operation.does is not Flat.LOAD:
+    if operation.does is not Does.LOAD:
         source = places[source]
-    if operation.does is not Flat.STORE:
+    if operation.does is not Does.STORE:
         target = places[target]
     other = 0 if operation.other is None else places[operation.other]
     integers = [int(operation.does), source, other, target, kind, begin]
@@ -159,7 +156,7 @@ def _places(program: FlatProgram) -> list[int]:
     """Where the registers are kept: as few places as possible, which stay in the cache."""
     lives: dict[int, tuple[int, int]] = {}
     for k, operation in enumerate(program.operations):
-        if operation.does is not Flat.STORE:
+        if operation.does is not Does.STORE:
             lives[operation.target] = (k, k)
         for register in operation.reads:
             lives[register] = (lives[register][0], k)

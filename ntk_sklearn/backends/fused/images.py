@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...architecture import Activation, Layer, Positions
+from ...architecture import Activation, Layer, Positions, contains
 from ...recursion.windows import convolve
 from . import activations
 from .demand import Displacements, demanded
@@ -18,7 +18,7 @@ from .flat_plan import FlatPlan, own_state
 from .lanes import LANES
 from .lowering import lower
 from .planes import run
-from .program import Operation, Sink, Stage, contains
+from .program import Operation, Sink, Stage
 from .tables import AT, SLOTS, Tables, build, table_offsets
 
 # Seconds that a tile should take in one thread, and nanoseconds that an entry of a layer takes

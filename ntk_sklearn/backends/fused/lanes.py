@@ -182,6 +182,8 @@ def _overload(symbol: Any, name: str) -> None:
     """
 
     class Rule(AbstractTemplate):
+        """Types of the operator's result: lanes, for lanes with lanes or with a number."""
+
         def generic(self, args: Any, kws: Any) -> Any:
             kind = _lanes(args)
             return None if kind is None else signature(kind, *args)

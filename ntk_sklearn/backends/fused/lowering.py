@@ -24,14 +24,21 @@ from ...architecture import (
     windows,
 )
 from ...duals import DualActivation, resolve
-from ...recursion import unrolled
-from .program import UNCHANGED, Affine, Head, Operation, Program, Register, Sink, Sizes, Stage
+from ...recursion import affine_scales, follow_all, unrolled
+from .program import (
+    UNCHANGED,
+    Affine,
+    Head,
+    NotFusedError,
+    Operation,
+    Program,
+    Register,
+    Sink,
+    Sizes,
+    Stage,
+)
 
 _POINT = Window(size=1, stride=1, dilation=1, low=0, high=0, wrap=False, out=1)
-
-
-class NotFusedError(Exception):
-    """The network has a part that the engine does not cover; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Signal:
 
 
 @dataclass(frozen=True)
-class Flat:
+class Ended:
     """What a head leaves: no positions."""
 
     head: int
@@ -62,34 +69,10 @@ def lower(networks: Sequence[Layer], spatial: Sizes) -> Program:
     if len(sizes) > 2:
         raise NotFusedError(f"images with {len(spatial)} spatial axes")
     builder = Builder(sizes, len(spatial))
-    ends: dict[int, tuple[int, tuple[Layer, ...]]] = {}
     rest = [(k, unrolled(network)) for k, network in enumerate(networks)]
-    _walk(rest, Signal(0, 0), builder, ends)
-    builder.program.tails = [ends[k] for k in range(len(networks))]
+    follow_all(rest, Signal(0, 0), builder.step, builder.end, lambda at: isinstance(at, Ended))
+    builder.program.tails = [builder.tails[k] for k in range(len(networks))]
     return builder.program
-
-
-def _walk(
-    rest: list[tuple[int, tuple[Layer, ...]]],
-    signal: Signal | Flat,
-    builder: Builder,
-    ends: dict[int, tuple[int, tuple[Layer, ...]]],
-) -> None:
-    """Lower the next layers of several networks, one time each, until their heads."""
-    while isinstance(signal, Signal):
-        branches: dict[Layer, list[tuple[int, tuple[Layer, ...]]]] = {}
-        for k, layers in rest:
-            if not layers:
-                raise NotFusedError("a network without a head behind its positions")
-            branches.setdefault(layers[0], []).append((k, layers[1:]))
-        if len(branches) > 1:
-            for layer, group in branches.items():
-                _walk(group, lower_layer(layer, builder, signal), builder, ends)
-            return
-        ((layer, rest),) = branches.items()
-        signal = lower_layer(layer, builder, signal)
-    for k, layers in rest:
-        ends[k] = (signal.head, layers)
 
 
 class Builder:
@@ -99,6 +82,18 @@ class Builder:
         self.rank = rank
         source = Stage(-1, [Register(sizes, (1,) * len(sizes))])
         self.program = Program([source], [], [], [])
+        self.tails: dict[int, tuple[int, tuple[Layer, ...]]] = {}
+
+    def step(self, layer: Layer, at: Signal | Ended) -> Signal | Ended:
+        """Lower one more layer in front of the heads."""
+        assert isinstance(at, Signal), "networks are followed to their heads only"
+        return lower_layer(layer, self, at)
+
+    def end(self, k: int, at: Signal | Ended, layers: tuple[Layer, ...]) -> None:
+        """Note a network's head, and the layers behind it."""
+        if isinstance(at, Signal):
+            raise NotFusedError("a network without a head behind its positions")
+        self.tails[k] = (at.head, layers)
 
     def register(self, signal: Signal) -> Register:
         """The register that a signal stands in."""
@@ -160,7 +155,7 @@ class Builder:
 
 
 @singledispatch
-def lower_layer(layer: Layer, builder: Builder, signal: Signal) -> Signal | Flat:
+def lower_layer(layer: Layer, builder: Builder, signal: Signal) -> Signal | Ended:
     """Append the operations of a layer to the program."""
     raise NotFusedError(f"the layer {type(layer).__name__}")
 
@@ -177,7 +172,7 @@ def _(layer: Serial, builder: Builder, signal: Signal) -> Signal:
 
 def _inside(layer: Layer, builder: Builder, signal: Signal) -> Signal:
     found = lower_layer(layer, builder, signal)
-    if isinstance(found, Flat):
+    if isinstance(found, Ended):
         raise NotFusedError("a head inside a branch")
     return found
 
@@ -190,9 +185,8 @@ def _(layer: Activation, builder: Builder, signal: Signal) -> Signal:
 @lower_layer.register
 def _(layer: Conv, builder: Builder, signal: Signal) -> Signal:
     taps = builder.windows(layer, signal)
-    w2, b2 = layer.w_std**2 / prod(w.size for w in taps), layer.b_std**2
-    bias_ntk = layer.lr_multiplier * b2 if layer.bias_ntk is None else layer.bias_ntk
-    affine = Affine(w2, b2, layer.lr_multiplier, bias_ntk)
+    w2, *others = affine_scales(layer)
+    affine = Affine(w2 / prod(w.size for w in taps), *others)
     wrapped = any(w.wrap and w.size > 1 for w in taps)
     if wrapped and any(w.stride > 1 for w in taps):
         # Planes of one displacement modulo the size do not stay such planes.
@@ -228,14 +222,14 @@ def _(layer: AvgPool | SumPool, builder: Builder, signal: Signal) -> Signal:
 @lower_layer.register(GlobalAvgPool)
 @lower_layer.register(GlobalSumPool)
 @lower_layer.register(Flatten)
-def _(layer: Layer, builder: Builder, signal: Signal) -> Flat:
+def _(layer: Layer, builder: Builder, signal: Signal) -> Ended:
     n_positions = prod(builder.register(signal).sizes)
     diagonal = isinstance(layer, Flatten)
     power = {Flatten: 1, GlobalAvgPool: 2, GlobalSumPool: 0}[type(layer)]
     builder.program.heads.append(Head(diagonal, 1.0 / n_positions**power))
     head = len(builder.program.heads) - 1
     builder.emit(signal, Sink.HEAD, head)
-    return Flat(head)
+    return Ended(head)
 
 
 @lower_layer.register(Sum)

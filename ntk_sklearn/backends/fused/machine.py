@@ -30,7 +30,6 @@ class Machine(NamedTuple):
     numbers: Any
     registers: Any
     stages: Any
-    planes: Any
     buffers: Any
     slots: Any
     starts: Any

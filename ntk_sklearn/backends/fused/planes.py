@@ -119,7 +119,7 @@ def run(tb, first, last, restart, ws, integers, x, xu, xw, z, zu, zw, each, sums
         )
         m = Machine(
             pointer(tb.operations), pointer(tb.numbers), pointer(tb.registers), pointer(tb.stages),
-            pointer(tb.planes), pointer(tb.buffers), pointer(tb.slots), pointer(tb.starts),
+            pointer(tb.buffers), pointer(tb.slots), pointer(tb.starts),
             pointer(tb.places), pointer(tb.taps), pointer(tb.diagonal), tb.n_channels, tb.rows,
             tb.width * LANES, pointer(ws), pointer(integers), pointer(tags), pointer(found), images,
             pointer(sums[i]),

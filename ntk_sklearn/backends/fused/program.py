@@ -41,6 +41,10 @@ class Affine:
 UNCHANGED = Affine()
 
 
+class NotFusedError(Exception):
+    """The network has a part that the engine does not cover; the message says which."""
+
+
 @dataclass
 class Operation:
     """Apply an activation, sum over windows, map linearly, and leave or add the result.
@@ -99,15 +103,12 @@ class Stage:
     wrapped : bool or None
         Whether planes hold all positions of one displacement modulo the size (circular padding),
         or those of one signed displacement; None where nothing has decided it.
-    displacements : tuple of tuple of int
-        Per axis, displacements at the source that are demanded: signed, or from 0 where wrapped.
     """
 
     source: int
     registers: list[Register]
     operations: list[Operation] = field(default_factory=list)
     wrapped: bool | None = None
-    displacements: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,6 @@ class Head:
 
     diagonal: bool
     weight: float
-
-
-def contains(layer: Layer, kind: type[Layer]) -> bool:
-    """Whether a layer, or one inside it, is of a kind."""
-    inside = (*getattr(layer, "layers", ()), *getattr(layer, "branches", ()))
-    return isinstance(layer, kind) or any(contains(child, kind) for child in inside)
 
 
 def shared_places(lives: Sequence[tuple[int, int]]) -> list[int]:

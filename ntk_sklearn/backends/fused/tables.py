@@ -11,17 +11,16 @@ from ...architecture import Window
 from .activations import lower as lower_activation
 from .demand import Displacements
 from .lanes import LANES
-from .lowering import NotFusedError
 from .program import Operation, Program, Sink, Stage, shared_places
 
+# How many columns the tables have, which compiled code reads as flat arrays.
+OPERATION, NUMBERS, REGISTER, STAGE, PLANE_COLUMNS, BUFFER_COLUMNS = 17, 8, 5, 7, 2, 8
 # Columns of the table of operations, ...
 SOURCE, SINK, TARGET, KIND, TABLE, ACCUMULATE, TOGETHER = range(7)
 SIZE, STRIDE, DILATION, LOW = 7, 9, 11, 13  # each for both axes
 ENDS = 15  # where the windows of every position begin in `starts`, for both axes
-# Columns of all the tables, which compiled code reads as flat arrays.
-OPERATION, NUMBERS, REGISTER, STAGE, PLANE_COLUMNS, BUFFER_COLUMNS = 17, 8, 5, 7, 2, 8
-# ... of its numbers, ...
-PARAMETERS, SCALE, BIAS, RATE, BIAS_NTK = 0, 4, 5, 6, 7
+# ... of its numbers (after the activation's parameters), ...
+SCALE, BIAS, RATE, BIAS_NTK = 4, 5, 6, 7
 # ... of registers, ...
 HEIGHT, WIDTH, STRIDES, OFFSET = 0, 1, 2, 4
 # ... of stages, ...
@@ -150,8 +149,8 @@ def build(
         np.array(numbers, dtype=dtype),
         _integers(registers),
         _integers(stages),
-        _integers(planes, 2),
-        _integers(writer.buffers, 8),
+        _integers(planes, PLANE_COLUMNS),
+        _integers(writer.buffers, BUFFER_COLUMNS),
         _integers(writer.slots),
         _integers(writer.starts),
         _integers(writer.places),
@@ -201,10 +200,7 @@ def _row(
 ) -> list[int]:
     kind = -1
     if operation.activation is not None:
-        lowered = lower_activation(operation.activation)
-        if lowered is None:
-            raise NotFusedError(f"the activation {operation.activation!r}")
-        kind = lowered.kind
+        kind = lower_activation(operation.activation).kind
     target = operation.target + (first if operation.sink is Sink.REGISTER else 0)
     sizes = stage.registers[operation.source].sizes
     ends: tuple[int, ...] = (-1, -1)
@@ -221,6 +217,5 @@ def _numbers(operation: Operation) -> list[float]:
     affine = operation.affine
     parameters = [0.0] * 4
     if operation.activation is not None:
-        lowered = lower_activation(operation.activation)
-        parameters = [] if lowered is None else [*lowered.parameters]
+        parameters = [*lower_activation(operation.activation).parameters]
     return [*parameters, affine.scale, affine.bias, affine.rate, affine.bias_ntk]

@@ -147,6 +147,7 @@ def _along_and_over_three(formula):
 
 @compiled
 def _linear(q, ux, wx, uz, wz, p0, p1, p2, p3):
+    """No activation: T' is exactly 1, whatever the covariance."""
     return q, zero(spread(p0)) + 1.0
 
 
@@ -167,7 +168,7 @@ def _by_threes(m, k, s, each, wrapped, y0, y1, x, n, q, t):
     clear(m.ws, nothing + m.half, n)
     for y in range(y0, y1):
         top = y - m.operations[o + LOW]
-        places, rows = (top, top + 1, top + 2), (0, 0, 0)
+        places = (top, top + 1, top + 2)
         if wrapped:
             places = (top % s.height, (top + 1) % s.height, (top + 2) % s.height)
         rows = (

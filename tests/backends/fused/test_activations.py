@@ -11,6 +11,7 @@ from dual_cases import ACTIVATIONS
 from lane_loops import apply
 
 from ntk_sklearn.backends.fused.activations import CARRIES, FORMULAS, lower, table
+from ntk_sklearn.backends.fused.program import NotFusedError
 from ntk_sklearn.duals import (
     ABReLU,
     Abs,
@@ -146,7 +147,8 @@ class Plain(DualActivation):
     ],
 )
 def test_what_has_no_fused_form(dual):
-    assert lower(dual) is None
+    with pytest.raises(NotFusedError, match=type(dual).__name__):
+        lower(dual)
 
 
 def test_tables_of_what_has_no_fused_form():

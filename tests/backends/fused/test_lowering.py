@@ -19,8 +19,8 @@ from ntk_sklearn.architecture import (
     Sum,
     SumPool,
 )
-from ntk_sklearn.backends.fused.lowering import NotFusedError, lower
-from ntk_sklearn.backends.fused.program import Program, Sink
+from ntk_sklearn.backends.fused.lowering import lower
+from ntk_sklearn.backends.fused.program import NotFusedError, Program, Sink
 
 SPATIAL = (8, 6)
 
