@@ -16,6 +16,8 @@ from .layers import (
     Serial,
     Sum,
     SumPool,
+    children,
+    contains,
     residual,
 )
 from .layout import Positions, demanded_positions
@@ -42,6 +44,8 @@ __all__ = [
     "SumPool",
     "Window",
     "check_network",
+    "children",
+    "contains",
     "demanded_positions",
     "infer_shape",
     "replace",

@@ -57,7 +57,7 @@ def check_network(network: Layer) -> None:
     """
     if not isinstance(network, Layer):
         raise TypeError(f"a network is a tree of layers, got {network!r}")
-    end = _follow(network, Signal(), "")
+    end = signal_rule(network, Signal(), "")
     if not end.gaussian:
         raise NetworkError(
             f"the network does not end in a Gaussian output ({end.why_not}): end it with Dense(), "
@@ -66,28 +66,29 @@ def check_network(network: Layer) -> None:
 
 
 @singledispatch
-def _follow(layer: Layer, signal: Signal, path: str) -> Signal:
+def signal_rule(layer: Layer, signal: Signal, path: str) -> Signal:
+    """What is known of the signal behind a layer: one rule per layer type."""
     return signal  # pooling and Identity keep what is known
 
 
-@_follow.register(Dense)
-@_follow.register(Conv)
+@signal_rule.register(Dense)
+@signal_rule.register(Conv)
 def _(layer: Layer, signal: Signal, path: str) -> Signal:
     return Signal(True, why_not="", fresh=True, wide=True, spatial=isinstance(layer, Conv))
 
 
-@_follow.register
+@signal_rule.register
 def _(layer: Flatten, signal: Signal, path: str) -> Signal:
     return replace(signal, spatial=False, mixed=signal.mixed or signal.spatial)
 
 
-@_follow.register(GlobalAvgPool)
-@_follow.register(GlobalSumPool)
+@signal_rule.register(GlobalAvgPool)
+@signal_rule.register(GlobalSumPool)
 def _(layer: Layer, signal: Signal, path: str) -> Signal:
     return replace(signal, spatial=False)
 
 
-@_follow.register
+@signal_rule.register
 def _(layer: Activation, signal: Signal, path: str) -> Signal:
     if not signal.gaussian:
         raise NetworkError(
@@ -102,14 +103,14 @@ def _(layer: Activation, signal: Signal, path: str) -> Signal:
     return replace(signal, gaussian=False, why_not=f"the output of {layer!r} is not Gaussian")
 
 
-@_follow.register
+@signal_rule.register
 def _(layer: Serial, signal: Signal, path: str) -> Signal:
     for k, child in enumerate(layer.layers):
-        signal = _follow(child, signal, join(path, f"layers.{k}"))
+        signal = signal_rule(child, signal, join(path, f"layers.{k}"))
     return signal
 
 
-@_follow.register
+@signal_rule.register
 def _(layer: Sum, signal: Signal, path: str) -> Signal:
     ends = _branches(layer, signal, path)
     for k, end in enumerate(ends):
@@ -133,7 +134,7 @@ def _(layer: Sum, signal: Signal, path: str) -> Signal:
     return Signal(True, why_not="", fresh=fresh, wide=True, spatial=ends[0].spatial, mixed=mixed)
 
 
-@_follow.register
+@signal_rule.register
 def _(layer: Concat, signal: Signal, path: str) -> Signal:
     ends = _branches(layer, signal, path)
     for k, end in enumerate(ends):
@@ -150,4 +151,5 @@ def _(layer: Concat, signal: Signal, path: str) -> Signal:
 def _branches(layer: Sum | Concat, signal: Signal, path: str) -> list[Signal]:
     """The ends of all branches, with freshness counted from this branching point."""
     start = replace(signal, fresh=False)
-    return [_follow(b, start, join(path, f"branches.{k}")) for k, b in enumerate(layer.branches)]
+    paths = [join(path, f"branches.{k}") for k in range(len(layer.branches))]
+    return [signal_rule(b, start, p) for b, p in zip(layer.branches, paths, strict=True)]

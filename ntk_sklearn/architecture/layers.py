@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from ._values import as_axes, as_padding, check_scale
 
@@ -25,7 +25,15 @@ def scale_field(default: float) -> Any:
 
 
 class Layer:
-    """A part of a network: frozen, hashable, comparable and picklable."""
+    """A part of a network: frozen, hashable, comparable and picklable.
+
+    Attributes
+    ----------
+    has_weights : bool
+        Whether the layer itself draws random weights; its output has as many channels as wanted.
+    """
+
+    has_weights: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         shown = [
@@ -34,6 +42,16 @@ class Layer:
             if f.default is MISSING or not _same(getattr(self, f.name), f.default)
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def children(layer: Layer) -> tuple[Layer, ...]:
+    """The layers that a layer is made of."""
+    return (*getattr(layer, "layers", ()), *getattr(layer, "branches", ()))
+
+
+def contains(layer: Layer, kind: type[Layer] | tuple[type[Layer], ...]) -> bool:
+    """Whether a layer, or one inside it, is of a kind."""
+    return isinstance(layer, kind) or any(contains(child, kind) for child in children(layer))
 
 
 def _same(value: Any, default: Any) -> bool:
@@ -54,6 +72,7 @@ class Dense(Layer):
         The biases' own contribution to the NTK; None means ``lr_multiplier * b_std**2``.
     """
 
+    has_weights: ClassVar[bool] = True
     w_std: float = scale_field(1.0)
     b_std: float = scale_field(0.0)
     lr_multiplier: float = 1.0
@@ -83,6 +102,7 @@ class Conv(Layer):
         As in `Dense`.
     """
 
+    has_weights: ClassVar[bool] = True
     filter: Axes = 3
     w_std: float = scale_field(1.0)
     b_std: float = scale_field(0.0)

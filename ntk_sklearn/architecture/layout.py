@@ -22,30 +22,31 @@ def demanded_positions(network: Layer) -> Positions:
     Convolutions and activations relate only pairs with one displacement, so a network that ends
     in Flatten needs equal positions only; pooling mixes positions and needs all pairs.
     """
-    return _demand(network, Positions.SAME)
+    return positions_rule(network, Positions.SAME)
 
 
 @singledispatch
-def _demand(layer: Layer, after: Positions) -> Positions:
+def positions_rule(layer: Layer, after: Positions) -> Positions:
+    """Pairs demanded in front of a layer for those demanded behind it: one rule per layer type."""
     return after
 
 
-@_demand.register(AvgPool)
-@_demand.register(SumPool)
-@_demand.register(GlobalAvgPool)
-@_demand.register(GlobalSumPool)
+@positions_rule.register(AvgPool)
+@positions_rule.register(SumPool)
+@positions_rule.register(GlobalAvgPool)
+@positions_rule.register(GlobalSumPool)
 def _(layer: Layer, after: Positions) -> Positions:
     return Positions.ALL
 
 
-@_demand.register
+@positions_rule.register
 def _(layer: Serial, after: Positions) -> Positions:
     for child in reversed(layer.layers):
-        after = _demand(child, after)
+        after = positions_rule(child, after)
     return after
 
 
-@_demand.register(Sum)
-@_demand.register(Concat)
+@positions_rule.register(Sum)
+@positions_rule.register(Concat)
 def _(layer: Sum | Concat, after: Positions) -> Positions:
-    return max(_demand(branch, after) for branch in layer.branches)
+    return max(positions_rule(branch, after) for branch in layer.branches)

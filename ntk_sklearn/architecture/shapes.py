@@ -41,7 +41,7 @@ def infer_shape(network: Layer, shape: Shape, path: str = "") -> Shape:
         Naming the layer that does not fit, by its path in the tree.
     """
     try:
-        return _infer(network, shape, path)
+        return shape_rule(network, shape, path)
     except ShapeError as error:
         if getattr(error, "located", False):
             raise
@@ -51,11 +51,12 @@ def infer_shape(network: Layer, shape: Shape, path: str = "") -> Shape:
 
 
 @singledispatch
-def _infer(layer: Layer, shape: Shape, path: str) -> Shape:
+def shape_rule(layer: Layer, shape: Shape, path: str) -> Shape:
+    """Shape behind a layer: one rule per layer type."""
     raise NotImplementedError(f"no shape rule for the layer type {type(layer).__name__}")
 
 
-@_infer.register
+@shape_rule.register
 def _(layer: Dense, shape: Shape, path: str) -> Shape:
     if shape.spatial:
         raise ShapeError(
@@ -65,42 +66,42 @@ def _(layer: Dense, shape: Shape, path: str) -> Shape:
     return Shape(None)
 
 
-@_infer.register(Conv)
-@_infer.register(AvgPool)
-@_infer.register(SumPool)
+@shape_rule.register(Conv)
+@shape_rule.register(AvgPool)
+@shape_rule.register(SumPool)
 def _(layer: Conv | AvgPool | SumPool, shape: Shape, path: str) -> Shape:
-    _need_image(shape)
+    need_image(shape)
     out = tuple(w.out for w in windows(layer, shape.spatial))
     return Shape(None if isinstance(layer, Conv) else shape.channels, out)
 
 
-@_infer.register(GlobalAvgPool)
-@_infer.register(GlobalSumPool)
+@shape_rule.register(GlobalAvgPool)
+@shape_rule.register(GlobalSumPool)
 def _(layer: Layer, shape: Shape, path: str) -> Shape:
-    _need_image(shape)
+    need_image(shape)
     return Shape(shape.channels)
 
 
-@_infer.register
+@shape_rule.register
 def _(layer: Flatten, shape: Shape, path: str) -> Shape:
     return Shape(None if shape.channels is None else shape.channels * prod(shape.spatial))
 
 
-@_infer.register(Activation)
-@_infer.register(Identity)
+@shape_rule.register(Activation)
+@shape_rule.register(Identity)
 def _(layer: Layer, shape: Shape, path: str) -> Shape:
     return shape
 
 
-@_infer.register
+@shape_rule.register
 def _(layer: Serial, shape: Shape, path: str) -> Shape:
     for k, child in enumerate(layer.layers):
         shape = infer_shape(child, shape, join(path, f"layers.{k}"))
     return shape
 
 
-@_infer.register(Sum)
-@_infer.register(Concat)
+@shape_rule.register(Sum)
+@shape_rule.register(Concat)
 def _(layer: Sum | Concat, shape: Shape, path: str) -> Shape:
     shapes = [
         infer_shape(branch, shape, join(path, f"branches.{k}"))
@@ -111,7 +112,8 @@ def _(layer: Sum | Concat, shape: Shape, path: str) -> Shape:
     return shapes[0]
 
 
-def _need_image(shape: Shape) -> None:
+def need_image(shape: Shape) -> None:
+    """Raise unless there are spatial axes."""
     if not shape.spatial:
         raise ShapeError(
             "it needs images, but its input has no spatial axes: pass "

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from ..architecture import Concat, Conv, Dense, Layer, Serial, Sum
-
-
-def children(layer: Layer) -> tuple[Layer, ...]:
-    """The layers that a layer is made of."""
-    if isinstance(layer, Serial):
-        return layer.layers
-    return layer.branches if isinstance(layer, (Sum, Concat)) else ()
+from ..architecture import Layer, Serial, children
 
 
 def has_weights(layer: Layer) -> bool:
-    """Whether there is an affine layer in the tree."""
-    return isinstance(layer, (Dense, Conv)) or any(map(has_weights, children(layer)))
+    """Whether there is a layer with weights in the tree."""
+    return layer.has_weights or any(map(has_weights, children(layer)))
 
 
 def lets_through(layer: Layer) -> bool:
@@ -22,10 +15,10 @@ def lets_through(layer: Layer) -> bool:
 
     The number of channels at its end is then that of the input.
     """
-    if isinstance(layer, (Dense, Conv)):
+    if layer.has_weights:
         return False
     found = map(lets_through, children(layer))
-    return any(found) if isinstance(layer, (Sum, Concat)) else all(found)
+    return any(found) if hasattr(layer, "branches") else all(found)
 
 
 def readout_is_hidden(layer: Layer, reaches: bool = True, followed: bool = False) -> bool:
@@ -34,7 +27,7 @@ def readout_is_hidden(layer: Layer, reaches: bool = True, followed: bool = False
     A residual sum at the very end does that. Such a layer must be wide, and the network's outputs
     are some of its channels.
     """
-    if isinstance(layer, (Dense, Conv)):
+    if layer.has_weights:
         return reaches and followed
     if not isinstance(layer, Serial):
         return any(readout_is_hidden(c, reaches, followed) for c in children(layer))
