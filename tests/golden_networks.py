@@ -15,10 +15,12 @@ from ntk_sklearn.architecture import (
     Concat,
     Conv,
     Dense,
+    Dropout,
     Flatten,
     GlobalAvgPool,
     Identity,
     Layer,
+    LayerNorm,
     Serial,
     residual,
 )
@@ -26,7 +28,7 @@ from ntk_sklearn.duals import GELU, RBF, Abs, Erf, Exp, LeakyReLU, ReLU, Sin
 
 GOLDEN = Path(__file__).parent / "golden"
 # Layers that the package does not have.
-MISSING = ("attention", "fc_layernorm", "fc_dropout")
+MISSING = ("attention",)
 
 _ACTIVATIONS = {
     "Abs": lambda p: Abs(),
@@ -44,9 +46,11 @@ _LAYERS = {
         p["filter_shape"], p["W_std"], p["b_std"], p["strides"], padding=p["padding"].lower()
     ),
     "Dense": lambda p: Dense(p["W_std"], p["b_std"]),
+    "Dropout": lambda p: Dropout(1 - p["rate"]),
     "Flatten": lambda p: Flatten(),
     "GlobalAvgPool": lambda p: GlobalAvgPool(),
     "Identity": lambda p: Identity(),
+    "LayerNorm": lambda p: LayerNorm(),
 }
 
 

@@ -21,6 +21,8 @@ from .layers import (
     residual,
 )
 from .layout import Positions, demanded_positions
+from .normalization import Dropout, LayerNorm
+from .product import Product
 from .shapes import Shape, infer_shape
 from .windows import ShapeError, Window, windows
 
@@ -30,13 +32,16 @@ __all__ = [
     "Concat",
     "Conv",
     "Dense",
+    "Dropout",
     "Flatten",
     "GlobalAvgPool",
     "GlobalSumPool",
     "Identity",
     "Layer",
+    "LayerNorm",
     "NetworkError",
     "Positions",
+    "Product",
     "Serial",
     "Shape",
     "ShapeError",

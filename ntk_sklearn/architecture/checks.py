@@ -36,7 +36,8 @@ class Signal:
 
     `fresh` says whether random weights were passed since the last branching point; `wide` whether
     the number of channels tends to infinity (the input itself has finitely many); `spatial`
-    whether it has positions, and `mixed` whether channels of several positions stand side by side.
+    whether it has positions, and `mixed` whether channels of several positions or branches stand
+    side by side. `normalized` says that a LayerNorm has no weights behind it yet.
     """
 
     gaussian: bool = False
@@ -45,6 +46,7 @@ class Signal:
     wide: bool = False
     spatial: bool = False
     mixed: bool = False
+    normalized: bool = False
 
 
 def check_network(network: Layer) -> None:
@@ -62,6 +64,11 @@ def check_network(network: Layer) -> None:
         raise NetworkError(
             f"the network does not end in a Gaussian output ({end.why_not}): end it with Dense(), "
             "or with Conv() and a pooling head"
+        )
+    if end.normalized:
+        raise NetworkError(
+            "the network ends in a LayerNorm without weights behind it: it would normalize over "
+            "the outputs, which are finitely many; end the network with Dense()"
         )
 
 
@@ -131,7 +138,8 @@ def _(layer: Sum, signal: Signal, path: str) -> Signal:
     # with one stale branch the sum is as fresh as what entered it; signal.gaussian holds by then
     fresh = not stale or signal.fresh
     mixed = any(end.mixed for end in ends)
-    return Signal(True, why_not="", fresh=fresh, wide=True, spatial=ends[0].spatial, mixed=mixed)
+    normalized = any(end.normalized for end in ends)
+    return Signal(True, "", fresh, True, ends[0].spatial, mixed, normalized)
 
 
 @signal_rule.register
@@ -145,7 +153,8 @@ def _(layer: Concat, signal: Signal, path: str) -> Signal:
                 "or Conv() into the branch"
             )
     why = f"channels of {type(layer).__name__} are a mixture of different Gaussians"
-    return Signal(gaussian=False, why_not=why, fresh=all(e.fresh for e in ends), wide=True)
+    fresh = all(e.fresh for e in ends)
+    return Signal(gaussian=False, why_not=why, fresh=fresh, wide=True, mixed=True)
 
 
 def _branches(layer: Sum | Concat, signal: Signal, path: str) -> list[Signal]:

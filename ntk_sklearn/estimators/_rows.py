@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..architecture import Dropout, contains
 from ..inference import Groups, equal_rows, ungrouped
 from ..kernels import NNGP, NTK
+from ..kernels._network import tree
 from ..kernels.precomputed import Precomputed
 
 Kernel = NTK | NNGP | Precomputed
@@ -43,14 +45,19 @@ class TrainingRows:
         return np.asarray(kernel.matrix(self.rows, progress=progress), dtype=np.float64)
 
     def merged(self) -> tuple[TrainingRows, Groups]:
-        """Equal rows once each."""
-        if self.precomputed:
+        """Equal rows once each, where they are one row to the kernel."""
+        if isinstance(self.kernel, Precomputed) or _masked(self.kernel):
             return self, ungrouped(len(self.rows))
         groups = equal_rows(self.rows)
         if groups.trivial:
             return self, groups
         first = self.rows[groups.first]
         return TrainingRows(self.kernel, first, first), groups
+
+
+def _masked(kernel: NTK | NNGP) -> bool:
+    """Whether equal rows have masks of their own."""
+    return contains(tree(kernel.of_network().network), Dropout)
 
 
 def training_rows(kernel: Kernel, rows: np.ndarray, kept: np.ndarray) -> TrainingRows:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ...duals import GELU, RBF, ABReLU, DualActivation, Erf, Exp, Gaussian, Linear, Sign, Sin
 from ...duals.pair import safe_divide, safe_sqrt
 from . import carried, formulas
+from .normalization import Masking, Normalization
 from .program import NotFusedError
 
 Parameters = tuple[float, float, float, float]
@@ -86,6 +87,16 @@ def _sin(dual: Sin) -> Parameters:
     return dual.rate**2, 0.5 * dual.amplitude**2, 1.0 - turn, 1.0 + turn
 
 
+def _masking(dual: Masking) -> Parameters:
+    kept = 1.0 - dual.p
+    return (1.0 - kept) * (1.0 + kept), kept**2, 0.0, 0.0
+
+
+def _normalization(dual: Normalization, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Factors, and reciprocals of standard deviations for angles that are not known yet."""
+    return dual.factor(v), _roots(dual, v)[1]
+
+
 def _none(dual: DualActivation) -> Parameters:
     return 0.0, 0.0, 0.0, 0.0
 
@@ -107,6 +118,8 @@ _KINDS = (
     _Kind(Exp, formulas.exponential, _exp, _halves),
     _Kind(Gaussian, formulas.gaussian, _gaussian, _saturated(lambda dual: 2.0 * dual.rate)),
     _Kind(Sign, formulas.sign, _none, _signs, carried.sign),
+    _Kind(Normalization, formulas.normalized, _none, _normalization, carried.normalized),
+    _Kind(Masking, formulas.linear, _masking, _roots, carried.masked),
 )
 FORMULAS: tuple[Callable[..., Any], ...] = tuple(kind.formula for kind in _KINDS)
 # The same with angles that are carried, whether they are carried beyond the activation, and whether
@@ -114,7 +127,9 @@ FORMULAS: tuple[Callable[..., Any], ...] = tuple(kind.formula for kind in _KINDS
 CARRIED: tuple[Callable[..., Any], ...] = tuple(
     kind.carried or carried.forgetting(kind.formula) for kind in _KINDS
 )
-CARRIES: tuple[bool, ...] = tuple(kind.dual in (ABReLU, Linear, Erf) for kind in _KINDS)
+CARRIES: tuple[bool, ...] = tuple(
+    kind.dual in (ABReLU, Linear, Erf, Normalization, Masking) for kind in _KINDS
+)
 WIDE: tuple[bool, ...] = tuple(kind.flat_table is not None for kind in _KINDS)
 
 

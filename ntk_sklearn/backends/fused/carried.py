@@ -180,6 +180,23 @@ def linear(
 
 
 @inlined
+def normalized(
+    q: Any, sine2: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any
+) -> Any:
+    """`formulas.normalized`; the angle is kept."""
+    value, slope = formulas.normalized(q, ux, wx, uz, wz, a, b, c, d)
+    return value, slope, sine2
+
+
+@inlined
+def masked(
+    q: Any, sine2: Any, ux: Any, wx: Any, uz: Any, wz: Any, opened: Any, kept2: Any, c: Any, d: Any
+) -> Any:
+    """Covariances behind dropout are kept; cosines are multiplied by kept, opened = 1 - kept^2."""
+    return q, fma(q, 0.0, 1.0), fma(sine2, kept2, opened)
+
+
+@inlined
 def sign(
     q: Any, sine2: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any
 ) -> Any:

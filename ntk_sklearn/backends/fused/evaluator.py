@@ -89,8 +89,8 @@ class FusedEvaluator:
         return _plan(problem).tile_side()
 
     def least_side(self, problem: Problem) -> int:
-        """Rows of a tile that fill the vectors."""
-        return 16
+        """Rows of a tile that is worth its preparations."""
+        return _plan(problem).least_side()
 
 
 def _chosen(problem: Problem, found: np.ndarray) -> Iterator[np.ndarray]:

@@ -10,10 +10,22 @@ from functools import reduce, singledispatch
 import torch
 from torch import Tensor
 
-from ...architecture import Activation, Concat, Dense, Flatten, Identity, Layer, Serial, Sum
+from ...architecture import (
+    Activation,
+    Concat,
+    Dense,
+    Dropout,
+    Flatten,
+    Identity,
+    Layer,
+    LayerNorm,
+    Serial,
+    Sum,
+)
 from ...duals import resolve
 from ...recursion import affine_scales, follow_all, unrolled
 from . import activations, carried
+from .normalization import Masking, Normalization
 from .program import NotFusedError
 
 
@@ -148,6 +160,17 @@ def _(layer: Dense, program: FlatProgram, register: int) -> int:
 def _(layer: Activation, program: FlatProgram, register: int) -> int:
     carries = activations.CARRIES[activations.lower(resolve(layer.function)).kind]
     return program.emit(Does.ACTIVATION, register, carries, layer=layer)
+
+
+@follow.register
+def _(layer: LayerNorm, program: FlatProgram, register: int) -> int:
+    return follow(Activation(Normalization(layer.eps)), program, register)
+
+
+@follow.register
+def _(layer: Dropout, program: FlatProgram, register: int) -> int:
+    # inputs with themselves are followed by the recursion, all others have independent masks
+    return follow(Activation(Masking(layer.p)), program, register)
 
 
 @follow.register(Sum)

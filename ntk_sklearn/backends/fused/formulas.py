@@ -50,6 +50,12 @@ def linear(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d
 
 
 @inlined
+def normalized(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """u = 1 / sqrt(v + eps): layer normalization."""
+    return (q * ux) * uz, uz * ux  # a product of u alone may overflow
+
+
+@inlined
 def sign(q: Any, ux: Any, wx: Any, uz: Any, wz: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     """u = 1, or 0 at variance 0, w = 1 / sqrt v; 1 - 2 t / pi, and no derivative."""
     c = (q * wx) * wz  # a product of w alone may overflow

@@ -17,6 +17,7 @@ from ...architecture import (
     GlobalSumPool,
     Identity,
     Layer,
+    LayerNorm,
     Serial,
     Sum,
     SumPool,
@@ -25,6 +26,7 @@ from ...architecture import (
 )
 from ...duals import DualActivation, resolve
 from ...recursion import affine_scales, follow_all, unrolled
+from .normalization import Normalization
 from .program import (
     UNCHANGED,
     Affine,
@@ -70,7 +72,8 @@ def lower(networks: Sequence[Layer], spatial: Sizes) -> Program:
         raise NotFusedError(f"images with {len(spatial)} spatial axes")
     builder = Builder(sizes, len(spatial))
     rest = [(k, unrolled(network)) for k, network in enumerate(networks)]
-    follow_all(rest, Signal(0, 0), builder.step, builder.end, lambda at: isinstance(at, Ended))
+    start: Signal | Ended = Signal(0, 0)
+    follow_all(rest, start, builder.step, builder.end, lambda at: isinstance(at, Ended))
     builder.program.tails = [builder.tails[k] for k in range(len(networks))]
     return builder.program
 
@@ -180,6 +183,12 @@ def _inside(layer: Layer, builder: Builder, signal: Signal) -> Signal:
 @lower_layer.register
 def _(layer: Activation, builder: Builder, signal: Signal) -> Signal:
     return replace(builder.settled(signal), activation=resolve(layer.function))
+
+
+@lower_layer.register
+def _(layer: LayerNorm, builder: Builder, signal: Signal) -> Signal:
+    dual = Normalization(layer.eps, layer.axes == "all")
+    return replace(builder.settled(signal), activation=dual)
 
 
 @lower_layer.register

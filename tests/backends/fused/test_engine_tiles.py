@@ -14,7 +14,7 @@ from fused_images import IMAGES
 from fused_kernels import DOUBLE, FUSED, SINGLE, diagonal, empty, matrix, prepared, problem_of
 from reference_kernels import relative_error
 
-from ntk_sklearn.backends.fused import flat_plan, images
+from ntk_sklearn.backends.fused import flat_plan, images, own
 from ntk_sklearn.networks import Convolutional, Myrtle
 
 N = 123
@@ -178,30 +178,31 @@ def test_memory(network, shape, n):
 def test_nothing_is_read_before_it_is_written(name, monkeypatch):
     network, shape = IMAGES[name]
     problem, X = problem_of(network, shape), pictures(shape)
-    expected, own = matrix(FUSED, problem, X), diagonal(FUSED, problem, X)
-    workspace = images.ImagePlan._workspace
+    expected, diagonals = matrix(FUSED, problem, X), diagonal(FUSED, problem, X)
+    workspace = own.workspace
 
-    def poisoned(plan, tables):
-        numbers, integers = workspace(plan, tables)
+    def poisoned(tables, dtype):
+        numbers, integers = workspace(tables, dtype)
         numbers.fill(np.nan)
         integers.fill(2**40)
         return numbers, integers
 
-    monkeypatch.setattr(images.ImagePlan, "_workspace", poisoned)
+    for module in (images, own):
+        monkeypatch.setattr(module, "workspace", poisoned)
     np.testing.assert_array_equal(matrix(FUSED, problem, X), expected)
-    np.testing.assert_array_equal(diagonal(FUSED, problem, X), own)
+    np.testing.assert_array_equal(diagonal(FUSED, problem, X), diagonals)
 
 
 @pytest.mark.parametrize("name", list(IMAGES))
 def test_nothing_beside_the_arrays_is_touched(name, monkeypatch):
     network, shape = IMAGES[name]
     problem, X = problem_of(network, shape), pictures(shape)
-    expected, own = matrix(FUSED, problem, X), diagonal(FUSED, problem, X)
-    for module, function in ((images, "run"), (flat_plan, "run_flat")):
+    expected, diagonals = matrix(FUSED, problem, X), diagonal(FUSED, problem, X)
+    for module, function in ((images, "run"), (own, "run"), (flat_plan, "run_flat")):
         monkeypatch.setattr(module, function, Guarded(getattr(module, function)))
     np.testing.assert_array_equal(matrix(FUSED, problem, X), expected)
-    np.testing.assert_array_equal(diagonal(FUSED, problem, X), own)
-    assert images.run.n_calls >= 2
+    np.testing.assert_array_equal(diagonal(FUSED, problem, X), diagonals)
+    assert images.run.n_calls + own.run.n_calls >= 2
 
 
 @pytest.mark.parametrize("name", list(DENSE))
