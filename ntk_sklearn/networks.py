@@ -24,7 +24,19 @@ from .architecture import (
     infer_shape,
     residual,
 )
-from .presets import Convolutional, FullyConnected, Myrtle, Preset, ResNet
+from .presets import (
+    Convolutional,
+    DepthLimits,
+    FullyConnected,
+    Myrtle,
+    Phase,
+    Preset,
+    ResNet,
+    critical_w_std,
+    depth_limits,
+    network_phase,
+    phase,
+)
 
 __all__ = [
     "Activation",
@@ -33,6 +45,7 @@ __all__ = [
     "Conv",
     "Convolutional",
     "Dense",
+    "DepthLimits",
     "Dropout",
     "Flatten",
     "FullyConnected",
@@ -43,6 +56,7 @@ __all__ = [
     "LayerNorm",
     "Myrtle",
     "NetworkError",
+    "Phase",
     "Preset",
     "Product",
     "ResNet",
@@ -52,6 +66,10 @@ __all__ = [
     "Sum",
     "SumPool",
     "check_network",
+    "critical_w_std",
+    "depth_limits",
     "infer_shape",
+    "network_phase",
+    "phase",
     "residual",
 ]
