@@ -50,8 +50,9 @@ def critical_w_std(activation: Any, b_std: float = 0.0) -> float:
 
     Examples
     --------
+    >>> from ntk_sklearn.networks import critical_w_std
     >>> round(critical_w_std("relu") ** 2, 12), round(critical_w_std("erf", 0.2), 4)
-    (2.0, 1.1468)
+    (2.0, 1.1528)
     """
     check_number(b_std, "b_std")
     return _critical_w_std(smooth_enough(activation), float(b_std))

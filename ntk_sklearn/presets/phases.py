@@ -119,9 +119,10 @@ def phase(activation: Any, w_std: float, b_std: float = 0.0, *, start: float = 1
 
     Examples
     --------
+    >>> from ntk_sklearn.networks import phase
     >>> found = phase("erf", w_std=3.0, b_std=0.1)
-    >>> found.name, round(found.chi_1, 3), round(found.c, 3)
-    ('chaotic', 1.985, 0.004)
+    >>> found.name, round(found.chi_1, 3), round(found.c, 4)
+    ('chaotic', 2.144, 0.0065)
     """
     check_number(w_std, "w_std", positive=True)
     check_number(b_std, "b_std")
