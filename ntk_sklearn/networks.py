@@ -2,6 +2,7 @@
 
 from .architecture import (
     Activation,
+    AtInitialization,
     AvgPool,
     Concat,
     Conv,
@@ -24,6 +25,7 @@ from .architecture import (
     infer_shape,
     residual,
 )
+from .finite import biases_from_zero, maximal_update, standard_parametrization
 from .presets import (
     Convolutional,
     DepthLimits,
@@ -40,6 +42,7 @@ from .presets import (
 
 __all__ = [
     "Activation",
+    "AtInitialization",
     "AvgPool",
     "Concat",
     "Conv",
@@ -65,11 +68,14 @@ __all__ = [
     "ShapeError",
     "Sum",
     "SumPool",
+    "biases_from_zero",
     "check_network",
     "critical_w_std",
     "depth_limits",
     "infer_shape",
+    "maximal_update",
     "network_phase",
     "phase",
     "residual",
+    "standard_parametrization",
 ]
