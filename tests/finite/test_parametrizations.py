@@ -227,6 +227,28 @@ def test_outputs_of_maximal_update_networks_vanish_and_those_of_others_do_not():
     assert spread(512, Rates()) > narrow / 2
 
 
+def change_of_kernel(width: int, rates: Rates, learning_rate: float) -> float:
+    """Relative change of the tangent kernel while targets 1 and -1 are learned."""
+    network, x = drawn(width, 0, rates), torch.tensor(ROWS)
+    before, y = tangent_kernel(network, rates), torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
+    parameters = dict(network.named_parameters())
+    for _ in range(60):
+        loss = 0.5 * ((network(x) - y) ** 2).sum()
+        gradients = torch.autograd.grad(loss, list(parameters.values()))
+        with torch.no_grad():
+            for (name, p), gradient in zip(parameters.items(), gradients, strict=True):
+                p -= learning_rate * rates.get(name, 1.0) * gradient
+    assert loss < 0.2
+    return ((tangent_kernel(network, rates) - before).norm() / before.norm()).item()
+
+
+def test_the_kernel_moves_with_maximal_update_rates_and_stays_in_the_standard_parametrization():
+    maximal = [change_of_kernel(n, maximal_update_rates(n, 1), 0.02) for n in (64, 512)]
+    assert maximal == pytest.approx([2.4, 2.4], abs=0.4)
+    narrow, wide = (change_of_kernel(n, Rates(), 0.2 / n) for n in (64, 512))
+    assert wide < narrow / 2 < 0.1
+
+
 MARKED = maximal_update(NETWORK, (2,), 30)
 ESTIMATORS = [
     NTKRegressor, NTKClassifier, NTKRegressorCV, NTKClassifierCV, NNGPRegressor, NNGPClassifier,
