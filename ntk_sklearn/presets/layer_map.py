@@ -13,19 +13,15 @@ from scipy.optimize import brentq
 from ..duals import DualActivation, GaussianPair
 
 # Steps followed before a fixed point is looked for, in whose direction the last one points.
-_STEPS = 128
+_STEPS = 16
 # The search: orders of magnitude upwards and downwards, points per order, and how far V(q) / q may
 # be from 1 by rounding alone.
-_UP, _DOWN, _PER_ORDER, _ROUNDING = 12, 18, 16, 32 * np.finfo(float).eps
+_UP, _DOWN, _PER_ORDER, _ROUNDING = 12, 14, 16, 32 * np.finfo(float).eps
 # Panels of ratio 3 towards correlation 1, where chi may have a root's singularity; 16 nodes each.
 _EDGES = np.concatenate([[0.0], 3.0 ** np.arange(-13, 1)])
-_NODES, _WEIGHTS = (
-    (
-        _EDGES[:-1, None]
-        + np.diff(_EDGES)[:, None] * (np.polynomial.legendre.leggauss(16)[0] + 1) / 2
-    ).ravel(),
-    (np.diff(_EDGES)[:, None] * np.polynomial.legendre.leggauss(16)[1] / 2).ravel(),
-)
+_LOW, _WIDTH = _EDGES[:-1, None], np.diff(_EDGES)[:, None]
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
+_NODES, _WEIGHTS = (_LOW + _WIDTH * (_NODES + 1) / 2).ravel(), (_WIDTH * _WEIGHTS / 2).ravel()
 
 
 @dataclass(frozen=True)
@@ -75,18 +71,28 @@ class LayerMap:
         """
         q = start
         for _ in range(_STEPS):
-            if self._side(q) == 0.0:
-                return q
-            q = float(self.variance(q))
+            last, q = q, float(self.variance(q))
             if not q < start * 10.0**_UP:
                 return np.inf
+            if abs(q - last) <= _ROUNDING * last:
+                return last
         side = float(self._side(q))
-        grid = q * np.logspace(0, _UP if side > 0 else -_DOWN, _PER_ORDER * (_UP + _DOWN))
-        crossed = np.flatnonzero(self._side(grid) == -side)
-        if not crossed.size:
-            return np.inf if side > 0 else 0.0
-        ends = np.log(grid[crossed[0] - 1]), np.log(grid[crossed[0]])
-        return self._stable(float(np.exp(brentq(self._log_ratio, *ends, xtol=1e-15))))
+        ends = self._bracket(q, side) if side else None
+        if ends is None:
+            return np.inf if side > 0.0 else q if side == 0.0 else 0.0
+        return self._stable(np.exp(brentq(self._log_ratio, *np.log(ends), xtol=1e-15)))
+
+    def _bracket(self, q: float, side: float) -> tuple[float, float] | None:
+        """The nearest variances upwards or downwards between which V(q) - q changes its sign."""
+        before, factor = q, 10.0**side
+        # one order of magnitude at a time: extremes only where nothing is found before
+        for k in range(_UP if side > 0 else _DOWN):
+            for point in q * factor ** np.linspace(k, k + 1, _PER_ORDER):
+                found = float(self._side(point))
+                if found == -side:
+                    return before, point
+                before = point if found == side else before
+        return None
 
     def _log_ratio(self, log_q: float) -> float:
         return float(self.variance(np.exp(log_q)) / np.exp(log_q)) - 1.0
@@ -102,7 +108,8 @@ class LayerMap:
         above, below = self.variance(q * 1.0001), self.variance(q * 0.9999)
         return float(above - below) / (0.0002 * q)
 
-    def _stable(self, q: float) -> float:
+    def _stable(self, root: Any) -> float:
+        q = float(root)
         if self.variance_slope(q) < -1.0:
             raise ValueError(
                 f"the variance has no limit with depth for {self.dual!r}, w_std={self.w_std}, "

@@ -14,7 +14,7 @@ from .layer_map import LayerMap
 # |chi_1 - 1| up to which a network counts as critical: its correlation depth is then a million.
 CRITICAL = 1e-6
 # The variance that stands for 0, and for infinity, where the map is that of the limit.
-_TINY = 1e-20
+TINY = 1e-20
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def phase(activation: Any, w_std: float, b_std: float = 0.0, *, start: float = 1
         return Phase("unbounded", q, math.nan, math.nan, math.nan, math.nan)
     if q == np.inf:  # the bias does not count
         layer = LayerMap(layer.dual, layer.w_std, 0.0)
-    at = 1.0 if q == np.inf else q or (1.0 if layer.homogeneous else _TINY)
+    at = 1.0 if q == np.inf else q or (1.0 if layer.homogeneous else TINY)
     chi_1 = float(layer.chi(at))
     slope = _slope(layer, at, 0.0)
     name = "unbounded" if q == np.inf else _name(chi_1)
