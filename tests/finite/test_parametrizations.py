@@ -272,11 +272,6 @@ def test_marked_networks_have_no_nngp_and_no_finite_network():
     np.testing.assert_allclose(found.detach(), NTK(MARKED)(ROWS), rtol=1e-6)  # float32 parameters
 
 
-def test_marks_read_as_code():
-    assert repr(AtInitialization(Dense())) == "AtInitialization(Dense())"
-    assert eval(repr(MARKED)) == MARKED
-
-
 def test_maximal_update_needs_a_readout():
     network = Serial(Dense(), residual(Serial(RELU, Dense())))
     with pytest.raises(NetworkError, match="end the network with Dense"):
