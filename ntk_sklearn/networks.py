@@ -2,6 +2,7 @@
 
 from .architecture import (
     Activation,
+    AtInitialization,
     AvgPool,
     Concat,
     Conv,
@@ -24,15 +25,30 @@ from .architecture import (
     infer_shape,
     residual,
 )
-from .presets import Convolutional, FullyConnected, Myrtle, Preset, ResNet
+from .finite import biases_from_zero, maximal_update, standard_parametrization
+from .presets import (
+    Convolutional,
+    DepthLimits,
+    FullyConnected,
+    Myrtle,
+    Phase,
+    Preset,
+    ResNet,
+    critical_w_std,
+    depth_limits,
+    network_phase,
+    phase,
+)
 
 __all__ = [
     "Activation",
+    "AtInitialization",
     "AvgPool",
     "Concat",
     "Conv",
     "Convolutional",
     "Dense",
+    "DepthLimits",
     "Dropout",
     "Flatten",
     "FullyConnected",
@@ -43,6 +59,7 @@ __all__ = [
     "LayerNorm",
     "Myrtle",
     "NetworkError",
+    "Phase",
     "Preset",
     "Product",
     "ResNet",
@@ -51,7 +68,14 @@ __all__ = [
     "ShapeError",
     "Sum",
     "SumPool",
+    "biases_from_zero",
     "check_network",
+    "critical_w_std",
+    "depth_limits",
     "infer_shape",
+    "maximal_update",
+    "network_phase",
+    "phase",
     "residual",
+    "standard_parametrization",
 ]

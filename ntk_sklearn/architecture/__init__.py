@@ -1,5 +1,6 @@
 """What a network is: layers, their shapes, and the check that a limit exists."""
 
+from .at_initialization import AtInitialization, check_random_outputs, check_trainable
 from .checks import NetworkError, check_network
 from .hyperparameters import replace, scales
 from .layers import (
@@ -28,6 +29,7 @@ from .windows import ShapeError, Window, windows
 
 __all__ = [
     "Activation",
+    "AtInitialization",
     "AvgPool",
     "Concat",
     "Conv",
@@ -49,6 +51,8 @@ __all__ = [
     "SumPool",
     "Window",
     "check_network",
+    "check_random_outputs",
+    "check_trainable",
     "children",
     "contains",
     "demanded_positions",

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from .._validation import as_rows, detached, holds_text, resolve_image_shape
-from ..architecture import Layer
+from ..architecture import Layer, check_trainable
 from ..kernels import NNGP, NTK
 from ..kernels._network import as_network, with_default_network
 from ..kernels.precomputed import Precomputed, check_square, is_precomputed
@@ -47,6 +47,8 @@ class KernelEstimator(ReportsProgress, VersionedState):
 
     def _kernel(self, image_shape: tuple[int, ...] | None) -> NTK | NNGP:
         network = as_network(self.network)
+        if isinstance(network, Layer):
+            check_trainable(network)
         return self._kernel_type(
             network if isinstance(network, Layer) else clone(network),
             image_shape=image_shape,

@@ -6,13 +6,17 @@ from .empirical import empirical_nngp, empirical_ntk
 from .initial import INITIAL_WIDTH, initial_outputs
 from .modules import FiniteNetwork
 from .network import to_module
+from .parametrizations import biases_from_zero, maximal_update, standard_parametrization
 
 __all__ = [
     "INITIAL_WIDTH",
     "FiniteNetwork",
     "Networks",
+    "biases_from_zero",
     "empirical_nngp",
     "empirical_ntk",
     "initial_outputs",
+    "maximal_update",
+    "standard_parametrization",
     "to_module",
 ]

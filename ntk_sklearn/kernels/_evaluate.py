@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..architecture import Layer, Shape, ShapeError, infer_shape
+from ..architecture import Layer, Shape, ShapeError, check_random_outputs, infer_shape
 from ..backends import (
     EmpiricalEvaluator,
     Evaluator,
@@ -312,10 +312,12 @@ def outputs(network: Layer, *quantities: Quantity) -> tuple[Output, ...]:
     Raises
     ------
     ValueError
-        For an unknown quantity.
+        For an unknown quantity; for the NNGP of a network whose outputs vanish.
     """
     known = get_args(Quantity)
     for quantity in quantities:
         if quantity not in known:
             raise ValueError(f"a quantity must be one of {known}, got {quantity!r}")
+    if "nngp" in quantities:
+        check_random_outputs(network)
     return tuple(Output(network, quantity) for quantity in quantities)

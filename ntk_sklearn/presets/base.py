@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from sklearn.base import BaseEstimator, clone
 
 from ..architecture import Layer
+from .critical import critical_w_std
 
 
 class Preset(BaseEstimator):
@@ -35,8 +36,12 @@ class Preset(BaseEstimator):
 
     @property
     def scales(self) -> dict[str, float]:
-        """Weight and bias scales by name; one value stands for all layers."""
-        return {name: getattr(self, name) for name in self._scales}
+        """Weight and bias scales by name; one value stands for all layers.
+
+        With ``w_std="critical"`` neither it nor the b_std that it is derived from is among them.
+        """
+        derived = ("w_std", "b_std") if is_critical(self) else ()
+        return {name: getattr(self, name) for name in self._scales if name not in derived}
 
     def with_scales(self, values: Mapping[str, Any]) -> Preset:
         """A copy with other scales, which may be tensors."""
@@ -53,6 +58,29 @@ class Preset(BaseEstimator):
         return self.get_params(deep=False) == other.get_params(deep=False)
 
     __hash__ = None  # type: ignore[assignment]  # mutable by set_params
+
+
+def is_critical(preset: Any) -> bool:
+    """Whether the weight scale is the critical one of the activation and b_std."""
+    return isinstance(preset.w_std, str) and preset.w_std == "critical"
+
+
+def hidden_w_std(preset: Any, why_not: str = "") -> Any:
+    """The weight scale of the hidden layers, a number (or a tensor).
+
+    Raises
+    ------
+    ValueError
+        For "critical" where there is no critical scale: `why_not` says why no network of the family
+        has one, `critical_w_std` what the activation or b_std lack. For another string.
+    """
+    if not is_critical(preset):
+        if isinstance(preset.w_std, str):
+            raise ValueError(f"w_std must be a number or 'critical', got {preset.w_std!r}")
+        return preset.w_std
+    if why_not:
+        raise ValueError(f"w_std='critical' is not known for {preset!r}: {why_not}")
+    return critical_w_std(preset.activation, preset.b_std)
 
 
 def check_integer(value: Any, name: str, minimum: int) -> int:

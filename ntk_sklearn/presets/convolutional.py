@@ -17,7 +17,7 @@ from ..architecture import (
     Serial,
 )
 from ..duals import resolve
-from .base import Preset, check_choice, check_integer, check_width
+from .base import Preset, check_choice, check_integer, check_width, hidden_w_std
 
 HEADS: dict[str, type[Layer]] = {
     "global_avg_pool": GlobalAvgPool,
@@ -47,7 +47,10 @@ class Convolutional(Preset):
     width : int or inf, default=inf
         Channels of the convolutions; see `FullyConnected`.
     activation : str or DualActivation, default="relu"
-    w_std, b_std : float, default=sqrt(2), 0.1
+    w_std : float or "critical", default=sqrt(2)
+        As in `FullyConnected`; "critical" needs ``padding="circular"``, since other padding makes
+        variances differ between the border and the middle.
+    b_std : float, default=0.1
     readout_w_std, readout_b_std : float, default=1.0, 0.0
     n_networks, random_state : int, default=10, 0
         As in `FullyConnected`.
@@ -62,7 +65,7 @@ class Convolutional(Preset):
         head: str = "global_avg_pool",
         width: float = math.inf,
         activation: Any = "relu",
-        w_std: float = math.sqrt(2.0),
+        w_std: float | str = math.sqrt(2.0),
         b_std: float = 0.1,
         readout_w_std: float = 1.0,
         readout_b_std: float = 0.0,
@@ -89,7 +92,10 @@ class Convolutional(Preset):
         depth = check_integer(self.depth, "depth", 0)
         head = HEADS[check_choice(self.head, "head", tuple(HEADS))]
         resolve(self.activation)
-        conv = Conv(self.filter, self.w_std, self.b_std, self.strides, padding=self.padding)
+        circular = isinstance(self.padding, str) and self.padding == "circular"
+        why_not = "" if circular else 'zeros enter at the border; use padding="circular"'
+        w_std = hidden_w_std(self, why_not)
+        conv = Conv(self.filter, w_std, self.b_std, self.strides, padding=self.padding)
         hidden = (conv, Activation(self.activation)) * depth
         return Serial(*hidden, head(), Dense(self.readout_w_std, self.readout_b_std))
 
@@ -146,7 +152,8 @@ class Myrtle(Preset):
         if check_integer(self.depth, "depth", 0) not in self._groups:
             raise ValueError(f"depth of Myrtle must be 5, 7 or 10, got {self.depth!r}")
         resolve(self.activation)
-        conv = (Conv(3, self.w_std, self.b_std), Activation(self.activation))
+        w_std = hidden_w_std(self, "zeros enter at the border, and pooling comes in between")
+        conv = (Conv(3, w_std, self.b_std), Activation(self.activation))
         first, second, third = self._groups[self.depth]
         return Serial(
             *conv * first,

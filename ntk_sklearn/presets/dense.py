@@ -7,7 +7,7 @@ from typing import Any
 
 from ..architecture import Activation, Dense, Layer, Serial
 from ..duals import resolve
-from .base import Preset, check_integer, check_width
+from .base import Preset, check_integer, check_width, hidden_w_std
 
 
 class FullyConnected(Preset):
@@ -29,8 +29,10 @@ class FullyConnected(Preset):
         Units of the hidden layers. A finite width gives the empirical kernel averaged over
         `n_networks` random networks.
     activation : str or DualActivation, default="relu"
-    w_std : float, default=sqrt(2)
-        Weight scale; sqrt(2) keeps the variance of relu networks.
+    w_std : float or "critical", default=sqrt(2)
+        Weight scale; sqrt(2) keeps the variance of relu networks. "critical" is the scale of the
+        edge of chaos for this activation and `b_std` (see `critical_w_std`; relu needs
+        ``b_std=0``); both scales are then no hyperparameters of the kernel.
     b_std : float, default=0.5
         Bias scale.
     readout_w_std, readout_b_std : float, default=1.0, 0.0
@@ -50,7 +52,7 @@ class FullyConnected(Preset):
         depth: int = 3,
         width: float = math.inf,
         activation: Any = "relu",
-        w_std: float = math.sqrt(2.0),
+        w_std: float | str = math.sqrt(2.0),
         b_std: float = 0.5,
         readout_w_std: float = 1.0,
         readout_b_std: float = 0.0,
@@ -72,5 +74,5 @@ class FullyConnected(Preset):
         check_width(self)
         depth = check_integer(self.depth, "depth", 0)
         resolve(self.activation)
-        hidden = (Dense(self.w_std, self.b_std), Activation(self.activation)) * depth
+        hidden = (Dense(hidden_w_std(self), self.b_std), Activation(self.activation)) * depth
         return Serial(*hidden, Dense(self.readout_w_std, self.readout_b_std))

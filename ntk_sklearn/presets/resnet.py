@@ -16,7 +16,7 @@ from ..architecture import (
     residual,
 )
 from ..duals import resolve
-from .base import Preset, check_choice, check_integer, check_width
+from .base import Preset, check_choice, check_integer, check_width, hidden_w_std
 from .convolutional import HEADS
 
 
@@ -91,6 +91,7 @@ class ResNet(Preset):
         """The layer tree; see `Preset.build`."""
         check_width(self)
         resolve(self.activation)
+        hidden_w_std(self, "sums make the variance grow from block to block; see branch_scale")
         stages = self._stages()
         layers: list[Layer] = [self._affine(1)]
         for stage, n_blocks in enumerate(stages):
