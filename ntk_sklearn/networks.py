@@ -24,6 +24,7 @@ from .architecture import (
     infer_shape,
     residual,
 )
+from .finite import from_module
 from .presets import Convolutional, FullyConnected, Myrtle, Preset, ResNet
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "Sum",
     "SumPool",
     "check_network",
+    "from_module",
     "infer_shape",
     "residual",
 ]

@@ -1,0 +1,191 @@
+"""torch's modules without weights: activations, pooling, flattening, dropout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from ...architecture import (
+    Activation,
+    AvgPool,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    Shape,
+    infer_shape,
+    windows,
+)
+from ...duals import LeakyReLU, available
+from ..affine import Affine
+from ..modules import FiniteNetwork, Part
+from .affine import check_channels, explicit, one_or_all
+from .rules import Read, Site, Wire, need_positions, read
+
+# Activations that have a registered name of their own, and the parameters that the name stands for.
+_NAMED: dict[type, dict[str, Any]] = {
+    nn.CELU: {"alpha": 1.0},
+    nn.ELU: {"alpha": 1.0},
+    nn.Hardsigmoid: {},
+    nn.Hardswish: {},
+    nn.Hardtanh: {"min_val": -1.0, "max_val": 1.0},
+    nn.LogSigmoid: {},
+    nn.Mish: {},
+    nn.ReLU: {},
+    nn.ReLU6: {},
+    nn.SELU: {},
+    nn.Sigmoid: {},
+    nn.SiLU: {},
+    nn.Softplus: {"beta": 1.0},
+    nn.Softsign: {},
+    nn.Tanh: {},
+    nn.Tanhshrink: {},
+}
+
+
+def activation(name: str, site: Site) -> Layer:
+    """The activation of a registered name."""
+    if name not in available():
+        raise site.refuse(
+            f"the activation {name} has no rule here; there are {', '.join(available())} (erf is "
+            "close to tanh), and docs/networks.md tells how to register one of your own"
+        )
+    return Activation(name)
+
+
+def _named(module: Any, site: Site) -> Read:
+    kind = next(kind for kind in type(module).__mro__ if kind in _NAMED)
+    for parameter, default in _NAMED[kind].items():
+        found = getattr(module, parameter)
+        if found != default:
+            raise site.refuse(f"{kind.__name__} has a rule for {parameter}={default}, not {found}")
+    return (activation(kind.__name__.lower(), site),), site.wire
+
+
+for _kind in _NAMED:
+    read.register(_kind)(_named)
+
+
+@read.register
+def _(module: nn.LeakyReLU, site: Site) -> Read:
+    return (Activation(LeakyReLU(float(module.negative_slope))),), site.wire
+
+
+@read.register
+def _(module: nn.GELU, site: Site) -> Read:
+    if module.approximate != "none":
+        raise site.refuse(
+            "GELU(approximate='tanh') has no closed form; the exact one, nn.GELU(), has"
+        )
+    return (activation("gelu", site),), site.wire
+
+
+@read.register
+def _(module: nn.Identity, site: Site) -> Read:
+    return (), site.wire
+
+
+@read.register
+def _(module: nn.Dropout, site: Site) -> Read:
+    if not module.training or module.p == 0:
+        return (), site.wire
+    if module.p == 1:
+        raise site.refuse("dropout with p=1 leaves nothing; take p < 1")
+    return (Dropout(float(module.p)),), site.wire
+
+
+@read.register
+def _(module: nn.Flatten, site: Site) -> Read:
+    if (module.start_dim, module.end_dim) != (1, -1):
+        raise site.refuse("only Flatten(1, -1) is a layer, which puts all axes of an input side by side")
+    wire = site.wire
+    flat = Wire(wire.features, 0, None if wire.features is None else ())
+    return (() if wire.rank == 0 else (Flatten(),)), flat
+
+
+@read.register(nn.AvgPool1d)
+@read.register(nn.AvgPool2d)
+@read.register(nn.AvgPool3d)
+def _(module: Any, site: Site) -> Read:
+    site = need_positions(site, _rank(module), "average pooling")
+    padding = explicit(module.padding)
+    if getattr(module, "divisor_override", None) is not None:
+        raise site.refuse("divisor_override has no layer; leave it out (the next layer's w_std takes it)")
+    if padding != "valid" and not module.count_include_pad:
+        raise site.refuse("count_include_pad=False has no layer; the zeros of padding count there")
+    layer = AvgPool(one_or_all(module.kernel_size), one_or_all(module.stride), padding)
+    end = site.behind(layer, site.wire.channels)
+    if module.ceil_mode:
+        _check_ceil(layer, site)
+    return (layer,), end
+
+
+def _check_ceil(layer: AvgPool, site: Site) -> None:
+    if site.wire.sizes is None:
+        raise site.refuse(
+            "what ceil_mode=True does depends on the sizes of the image: pass input_shape"
+        )
+    for n, w in zip(site.wire.sizes, windows(layer, site.wire.sizes), strict=True):
+        if (n + w.low + w.high - w.size) % w.stride:
+            raise site.refuse("ceil_mode=True adds windows that reach beyond the image; take False")
+
+
+@read.register(nn.AdaptiveAvgPool1d)
+@read.register(nn.AdaptiveAvgPool2d)
+@read.register(nn.AdaptiveAvgPool3d)
+def _(module: Any, site: Site) -> Read:
+    rank = _rank(module)
+    if site.wire.units == rank and one_or_all(module.output_size) == 1:
+        return (), site.wire
+    site = need_positions(site, rank, "average pooling")
+    size, sizes = module.output_size, site.wire.sizes
+    wanted = (size,) * rank if isinstance(size, int) or size is None else tuple(size)
+    if set(wanted) == {1}:
+        return (GlobalAvgPool(),), Wire(site.wire.channels, 0, (), rank)
+    if sizes is None:
+        raise site.refuse(f"windows of pooling to {size} depend on the image: pass input_shape")
+    wanted = tuple(n if w is None else w for w, n in zip(wanted, sizes, strict=True))
+    if any(n % w for w, n in zip(wanted, sizes, strict=True)):
+        raise site.refuse(
+            f"pooling {sizes} positions to {wanted} takes windows of different sizes; take sizes "
+            "that divide those of the image"
+        )
+    window = one_or_all([n // w for w, n in zip(wanted, sizes, strict=True)])
+    layer = AvgPool(window)
+    return (() if window == 1 else (layer,)), site.behind(layer, site.wire.channels)
+
+
+def _rank(module: nn.Module) -> int:
+    """Spatial axes, from the name of a type or of one that it is derived from."""
+    return next(int(c.__name__[-2]) for c in type(module).__mro__ if c.__name__.endswith("d"))
+
+
+@read.register
+def _(module: FiniteNetwork, site: Site) -> Read:
+    for part in module.modules():
+        if isinstance(part, Affine):
+            _check_trained(part, site)
+    channels, *sizes = module.in_shape
+    check_channels(channels, site.wire.channels, site, "channels")
+    if site.wire.sizes not in (None, tuple(sizes)):
+        raise site.refuse(
+            f"it reads inputs with the spatial axes {tuple(sizes)}, but gets {site.wire.sizes}"
+        )
+    spatial = infer_shape(module.network, Shape(channels, tuple(sizes))).spatial
+    return (module.network,), Wire(module.kept, len(spatial), spatial)
+
+
+def _check_trained(part: Affine, site: Site) -> None:
+    bias = part.bias is not None and part.bias.requires_grad
+    expected = part.weight_ntk > 0, part.bias is not None and part.bias_ntk > 0
+    if (part.weight.requires_grad, bias) != expected:
+        raise site.refuse(
+            "requires_grad of its parameters has been changed since it was made from a tree; "
+            "freeze layers by lr_multiplier and bias_ntk in the tree instead"
+        )
+
+
+@read.register
+def _(module: Part, site: Site) -> Read:
+    raise site.refuse("it is a part of a FiniteNetwork, which is read as a whole only")

@@ -1,0 +1,76 @@
+"""The graph of a module's forward, and modules whose forward does not tell all."""
+
+from __future__ import annotations
+
+from torch import fx, nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
+
+from ...architecture import NetworkError
+from .rules import known_types
+
+ROOT = "the module"
+
+
+class _Tracer(fx.Tracer):
+    def __init__(self, known: tuple[type, ...]) -> None:
+        super().__init__()
+        self.known = known
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, self.known) or super().is_leaf_module(m, module_qualified_name)
+
+
+def trace(module: nn.Module) -> tuple[fx.Graph, dict[str, nn.Module], dict[str, str]]:
+    """The graph, and the modules and what users call them, by what the graph calls them.
+
+    Raises
+    ------
+    NetworkError
+        If the forward cannot be followed without inputs.
+    """
+    whole = nn.Sequential(module)  # so that the module itself may be one that is not looked into
+    try:
+        graph = _Tracer(known_types()).trace(whole)
+    except Exception as error:
+        raise NetworkError(
+            f"the forward of {type(module).__name__} cannot be followed without inputs "
+            f"({type(error).__name__}: {error}). It must take one tensor, and neither branch on its "
+            "values nor loop over its sizes; put what does into a module that is not part of it"
+        ) from error
+    modules = dict(whole.named_modules(remove_duplicate=False))
+    return graph, modules, {name: name.partition(".")[2] or ROOT for name in modules}
+
+
+def check_plain(module: nn.Module) -> None:
+    """Raise if parameters are shared, made by something else, or not there yet.
+
+    Raises
+    ------
+    NetworkError
+        Naming the module within the whole, and the remedy.
+    """
+    owners: dict[int, str] = {}
+    for path, part in module.named_modules():
+        where = path or ROOT
+        if parametrize.is_parametrized(part):
+            raise NetworkError(
+                f"{where}: its weights are parametrized (spectral_norm, weight_norm, ...), which "
+                "no layer is; remove it with torch.nn.utils.parametrize.remove_parametrizations"
+            )
+        if part._forward_hooks or part._forward_pre_hooks:
+            raise NetworkError(
+                f"{where}: it has hooks (weight_norm and spectral_norm of torch.nn.utils are such), "
+                "whose effect is not seen; remove them"
+            )
+        for name, parameter in part.named_parameters(recurse=False):
+            if is_lazy(parameter):
+                raise NetworkError(
+                    f"{where}: its sizes are not known yet; call the module on a batch of inputs once"
+                )
+            before = owners.setdefault(id(parameter), where)
+            if before != where:
+                raise NetworkError(
+                    f"{where}: its {name} is that of {before} (tied): the same weights in two "
+                    "places make signals dependent; give each module its own"
+                )
