@@ -80,7 +80,10 @@ def learned(width: int, outputs: int) -> nn.Module:
 
 
 def grouped(width: int, outputs: int) -> nn.Module:
-    layers = [nn.Conv1d(8, width, 4, dilation=2, padding="same"), nn.GroupNorm(2, width, affine=False)]
+    layers = [
+        nn.Conv1d(8, width, 4, dilation=2, padding="same"),
+        nn.GroupNorm(2, width, affine=False),
+    ]
     layers += [nn.ReLU(), nn.AvgPool1d(2), nn.Conv1d(width, width, 3, padding=1), nn.LeakyReLU(0.3)]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(3 * width, outputs))
 
@@ -133,6 +136,12 @@ def test_the_lifted_tree_has_the_kernels_of_the_module(name: str) -> None:
     (narrow, e1), (wide, e2) = (off(make, shape, w, n_draws=100) for w in WIDTHS)
     a, b = (w / (WIDTHS[1] - WIDTHS[0]) for w in WIDTHS)
     end, error = b * wide - a * narrow, ((a * e1) ** 2 + (b * e2) ** 2).sqrt()
-    print(name, (end/error).abs().amax((1,2)), error.amax((1,2)), narrow.abs().amax((1,2)), wide.abs().amax((1,2)))
+    print(
+        name,
+        (end / error).abs().amax((1, 2)),
+        error.amax((1, 2)),
+        narrow.abs().amax((1, 2)),
+        wide.abs().amax((1, 2)),
+    )
     assert (end.abs() <= 4 * error).all()
     assert (error <= 0.05).all()  # enough to see a term that is missing

@@ -141,9 +141,7 @@ def _random(step: Step) -> bool:
     return any(has_weights(layer) or contains(layer, Dropout) for layer in step.layers)
 
 
-def _multiplied(
-    parts: list[list[Piece]], factors: list[tuple[int, float, str]]
-) -> list[Piece]:
+def _multiplied(parts: list[list[Piece]], factors: list[tuple[int, float, str]]) -> list[Piece]:
     """The parts, last first, in order, with numbers taken into the weights before them."""
     for behind, factor, origin in reversed(factors):  # those in front first
         pieces = [piece for part in reversed(parts[behind:]) for piece in part]

@@ -52,10 +52,6 @@ ACTIVATIONS = {
 # Calls that pass the signal on.
 PASSED_ON = {"contiguous", "clone", "alias", "neg", "negative", "positive", "pos"}
 
-ADDITIONS = {"add", "iadd", "sub", "isub", "subtract"}
-PRODUCTS = {"mul", "imul", "multiply"}
-QUOTIENTS = {"truediv", "itruediv", "div", "divide"}
-
 
 def _dropout(p: float = 0.5, training: bool = True) -> nn.Module:
     return nn.Dropout(p).train(training)

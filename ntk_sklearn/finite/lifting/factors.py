@@ -40,9 +40,7 @@ def scaled(layer: Layer, factor: float) -> Layer | None:
 @scaled.register(Conv)
 def _(layer: Dense | Conv, factor: float) -> Layer:
     bias = None if layer.bias_ntk is None else layer.bias_ntk * factor**2
-    return replace(
-        layer, w_std=layer.w_std * factor, b_std=layer.b_std * factor, bias_ntk=bias
-    )
+    return replace(layer, w_std=layer.w_std * factor, b_std=layer.b_std * factor, bias_ntk=bias)
 
 
 @scaled.register(AvgPool)

@@ -98,7 +98,9 @@ def _(module: nn.Dropout, site: Site) -> Read:
 @read.register
 def _(module: nn.Flatten, site: Site) -> Read:
     if (module.start_dim, module.end_dim) != (1, -1):
-        raise site.refuse("only Flatten(1, -1) is a layer, which puts all axes of an input side by side")
+        raise site.refuse(
+            "only Flatten(1, -1) is a layer, which puts all axes of an input side by side"
+        )
     wire = site.wire
     flat = Wire(wire.features, 0, None if wire.features is None else ())
     return (() if wire.rank == 0 else (Flatten(),)), flat
@@ -111,7 +113,9 @@ def _(module: Any, site: Site) -> Read:
     site = need_positions(site, _rank(module), "average pooling")
     padding = explicit(module.padding)
     if getattr(module, "divisor_override", None) is not None:
-        raise site.refuse("divisor_override has no layer; leave it out (the next layer's w_std takes it)")
+        raise site.refuse(
+            "divisor_override has no layer; leave it out (the next layer's w_std takes it)"
+        )
     if padding != "valid" and not module.count_include_pad:
         raise site.refuse("count_include_pad=False has no layer; the zeros of padding count there")
     layer = AvgPool(one_or_all(module.kernel_size), one_or_all(module.stride), padding)
@@ -140,16 +144,16 @@ def _(module: Any, site: Site) -> Read:
         return (), site.wire
     site = need_positions(site, rank, "average pooling")
     size, sizes = module.output_size, site.wire.sizes
-    wanted = (size,) * rank if isinstance(size, int) or size is None else tuple(size)
+    wanted: Any = (size,) * rank if isinstance(size, int) or size is None else tuple(size)
     if set(wanted) == {1}:
         return (GlobalAvgPool(),), Wire(site.wire.channels, 0, (), rank)
     if sizes is None:
         raise site.refuse(f"windows of pooling to {size} depend on the image: pass input_shape")
-    wanted = tuple(n if w is None else w for w, n in zip(wanted, sizes, strict=True))
+    wanted = [n if w is None else int(w) for w, n in zip(wanted, sizes, strict=True)]
     if any(n % w for w, n in zip(wanted, sizes, strict=True)):
         raise site.refuse(
-            f"pooling {sizes} positions to {wanted} takes windows of different sizes; take sizes "
-            "that divide those of the image"
+            f"pooling {sizes} positions to {tuple(wanted)} takes windows of different sizes; take "
+            "sizes that divide those of the image"
         )
     window = one_or_all([n // w for w, n in zip(wanted, sizes, strict=True)])
     layer = AvgPool(window)

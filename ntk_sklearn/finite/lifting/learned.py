@@ -40,8 +40,8 @@ def _follow(node: Node, start: Step, steps: dict[Node, Step]) -> None:
         met = _first(Serial(*step.layers))
         if met == "activation":
             raise NetworkError(
-                f"{start.origin}: an activation ({step.origin}) reads its learned scales, whose part "
-                "of the tangent kernel no layer has; take elementwise_affine=False (affine=False), "
+                f"{start.origin}: an activation ({step.origin}) reads its learned scales, whose "
+                "part of the tangent kernel no layer has; take elementwise_affine=False (affine=False), "
                 "freeze them with weight.requires_grad_(False), or put weights between the two"
             )
         if met is None:

@@ -106,7 +106,7 @@ def from_module(
     reading = _checked(module, parametrization, scales)
     check_plain(module)
     graph, modules, names = trace(module)
-    steps = Walk(names, modules, _wire(input_shape), reading).run(graph)
+    steps = Walk(modules, names, _wire(input_shape), reading).run(graph)
     check_in_place(steps)
     check_scales_meet_weights(steps)
     _check_limit(_tree(without(steps)))

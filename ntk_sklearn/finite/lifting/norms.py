@@ -39,7 +39,9 @@ def _axes(shape: tuple[int, ...], site: Site) -> str:
     """The axes of a layer that normalizes over the last axes of torch's layout."""
     rank = site.wire.rank
     if rank is None or site.wire.units:
-        raise site.refuse("it is not known what it normalizes; put nn.Linear or a convolution before it")
+        raise site.refuse(
+            "it is not known what it normalizes; put nn.Linear or a convolution before it"
+        )
     if len(shape) != rank + 1:
         raise site.refuse(
             f"it normalizes over the last {len(shape)} axes of (channels, *spatial), which has "
@@ -73,7 +75,7 @@ def learned(site: Site, scale: bool, shift: bool) -> Layer:
     The derivative of ``g n + s`` is n by the scale of a channel and 1 by its shift: they add K and
     1 to the tangent kernel, and so does a layer of weights with w_std = 1, which leaves K as it is.
     """
-    rates = {"lr_multiplier": float(scale), "bias_ntk": float(shift)}
+    rates: dict[str, Any] = {"lr_multiplier": float(scale), "bias_ntk": float(shift)}
     return Conv(1, **rates) if site.wire.rank else Dense(**rates)
 
 

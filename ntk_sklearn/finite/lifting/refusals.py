@@ -51,9 +51,13 @@ GATE = (
     "halves of the channels are not layers of a tree; write both as modules of their own, "
     "self.a(x) * torch.sigmoid(self.b(x))"
 )
-BILINEAR = "a bilinear form of two inputs has no layer; multiply two nn.Linear, self.a(x) * self.b(x)"
+BILINEAR = (
+    "a bilinear form of two inputs has no layer; multiply two nn.Linear, self.a(x) * self.b(x)"
+)
 NEIGHBOURS = "it divides by a norm over few channels, which has no Gaussian limit; use nn.GroupNorm"
-PADDING = "padding is part of a convolution or pooling here; pass padding=... to the module behind it"
+PADDING = (
+    "padding is part of a convolution or pooling here; pass padding=... to the module behind it"
+)
 WINDOW_NORM = "norms over windows have no covariance in closed form; use average pooling"
 UNFLATTEN = (
     "layers do not make positions out of features; pass images, or rows of X together with "
@@ -101,11 +105,12 @@ CALLS = {
         ATTENTION: "scaled_dot_product_attention multi_head_attention_forward bmm baddbmm einsum",
         SOFTMAX: "softmax log_softmax softmin gumbel_softmax",
         INSTANCE: "instance_norm",
-        SHUFFLE: "pixel_shuffle pixel_unshuffle channel_shuffle permute transpose movedim unfold fold",
+        SHUFFLE: "pixel_shuffle pixel_unshuffle channel_shuffle permute transpose movedim unfold "
+        "fold",
         RESIZE: "interpolate upsample grid_sample",
         TRANSPOSED: "conv_transpose1d conv_transpose2d conv_transpose3d",
         LEARNED_SLOPE: "prelu",
-        RANDOM_SLOPE: "rrelu rrelu_",
+        RANDOM_SLOPE: "rrelu",
         MASKS: "dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout",
         GATE: "glu chunk split tensor_split unbind",
         BILINEAR: "bilinear",

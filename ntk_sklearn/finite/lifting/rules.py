@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 from torch import nn
 
-from ...architecture import Layer, NetworkError, Shape, ShapeError, infer_shape
+from ...architecture import Layer, NetworkError, Shape, infer_shape
+from ..modules import Part
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,7 @@ class Site:
         wire = self.wire
         if wire.sizes is None:
             return Wire(channels, wire.rank)
-        try:
-            spatial = infer_shape(layer, Shape(wire.channels, wire.sizes)).spatial
-        except ShapeError as error:
-            raise ShapeError(f"{self.path}: {error}") from None
+        spatial = infer_shape(layer, Shape(wire.channels, wire.sizes), self.path).spatial
         return Wire(channels, len(spatial), spatial)
 
 
@@ -100,7 +98,8 @@ def known_types() -> tuple[type, ...]:
 def read_checked(module: nn.Module, site: Site) -> Read:
     """`read`, unless a subclass computes something else than the type that has the rule."""
     base = next((c for c in type(module).__mro__ if c in read.registry and c is not object), None)
-    if base is not None and _forward(type(module)) is not _forward(base):
+    own = not isinstance(module, Part) and _forward(type(module)) is not _forward(base)
+    if base is not None and own:
         raise site.refuse(
             f"{type(module).__name__} has a forward of its own, which is not that of "
             f"{base.__name__}; derive it from nn.Module, so that its calls can be followed"

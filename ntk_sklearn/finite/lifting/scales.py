@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from math import prod, sqrt
+from math import inf, prod, sqrt
 from numbers import Real
 from typing import Any
 
@@ -13,9 +13,7 @@ from torch import Tensor, nn
 
 from .rules import Site
 
-_DEFAULT_RESET = {
-    kind: kind.reset_parameters for kind in (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-}
+_KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # Standard errors that a draw may be off: exceeded once in 10^9 draws.
 _ERRORS = 6.0
 # Rounding of half precision.
@@ -101,7 +99,7 @@ def check_scales(scales: Any, module: nn.Module) -> None:
         )
     names = [name for name, _ in module.named_parameters()]
     for key, value in scales.items():
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < float("inf"):
+        if isinstance(value, bool) or not (isinstance(value, Real) and 0 <= float(value) < inf):
             raise ValueError(f"scales[{key!r}] must be a finite number >= 0, got {value!r}")
         if not any(name == key or fnmatchcase(name, key) for name in names):
             raise ValueError(f"scales: no parameter is named {key!r}; there are {names}")
@@ -110,12 +108,12 @@ def check_scales(scales: Any, module: nn.Module) -> None:
 def _check_default(module: nn.Module, values: Tensor, bound: float, where: str) -> None:
     """Raise unless the values may be a draw from torch's U(-bound, bound)."""
     remedy = 'pass scales="measured", or scales={"name of the parameter": its scale, ...}'
-    own = next(reset for kind, reset in _DEFAULT_RESET.items() if isinstance(module, kind))
-    if type(module).reset_parameters is not own:
+    kind: Any = next(kind for kind in _KINDS if isinstance(module, kind))
+    if getattr(type(module), "reset_parameters", None) is not kind.reset_parameters:
         raise ValueError(f"{where} have an initialization of their own; {remedy}")
     if values.is_meta:
         return
-    low, high, mean, square = _moments(values)
+    low, high, mean, square = _moments(values, where)
     expected = bound**2 / 3
     error = sqrt(4 / 5 / values.numel()) * expected  # of the mean square of a uniform draw
     off = (
@@ -137,22 +135,22 @@ def _measured(values: Tensor, where: str) -> float:
     """The root mean square of values that may be a draw from a centred distribution."""
     if values.is_meta:
         raise ValueError(f"{where} are on the meta device, where nothing can be measured")
-    low, high, mean, square = _moments(values)
+    low, high, mean, square = _moments(values, where)
     centred = abs(mean) <= _ERRORS * sqrt(square / values.numel())
     constant = values.numel() > 1 and low == high != 0
     if not centred or constant:
         raise ValueError(
             f"{where} are no draw from a centred distribution: mean {mean:.3g}, root mean square "
-            f"{sqrt(square):.3g}; initialize them around zero, or pass their scale in scales={{...}}"
+            f"{sqrt(square):.3g}; initialize them around zero, or pass their scale: scales={{...}}"
         )
     return sqrt(square)
 
 
-def _moments(values: Tensor) -> tuple[float, float, float, float]:
+def _moments(values: Tensor, where: str) -> tuple[float, float, float, float]:
     """(min, max, mean, mean square) in float64, without a copy."""
     flat = values.detach()
     if not torch.isfinite(flat).all():
-        raise ValueError("a parameter is not finite")
+        raise ValueError(f"{where} are not finite")
     low, high = (float(v) for v in torch.aminmax(flat))
     mean = float(flat.sum(dtype=torch.float64)) / flat.numel()
     norm = float(torch.linalg.vector_norm(flat, dtype=torch.float64))

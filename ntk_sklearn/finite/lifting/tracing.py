@@ -35,8 +35,8 @@ def trace(module: nn.Module) -> tuple[fx.Graph, dict[str, nn.Module], dict[str, 
     except Exception as error:
         raise NetworkError(
             f"the forward of {type(module).__name__} cannot be followed without inputs "
-            f"({type(error).__name__}: {error}). It must take one tensor, and neither branch on its "
-            "values nor loop over its sizes; put what does into a module that is not part of it"
+            f"({type(error).__name__}: {error}). It must take one tensor and neither branch on its "
+            "values nor loop over its sizes; take what does out of the module"
         ) from error
     modules = dict(whole.named_modules(remove_duplicate=False))
     return graph, modules, {name: name.partition(".")[2] or ROOT for name in modules}
@@ -53,6 +53,10 @@ def check_plain(module: nn.Module) -> None:
     owners: dict[int, str] = {}
     for path, part in module.named_modules():
         where = path or ROOT
+        if any(is_lazy(p) for p in part.parameters(recurse=False)):
+            raise NetworkError(
+                f"{where}: its sizes are not known yet; call the module on some inputs once"
+            )
         if parametrize.is_parametrized(part):
             raise NetworkError(
                 f"{where}: its weights are parametrized (spectral_norm, weight_norm, ...), which "
@@ -60,14 +64,10 @@ def check_plain(module: nn.Module) -> None:
             )
         if part._forward_hooks or part._forward_pre_hooks:
             raise NetworkError(
-                f"{where}: it has hooks (weight_norm and spectral_norm of torch.nn.utils are such), "
-                "whose effect is not seen; remove them"
+                f"{where}: it has hooks (as of weight_norm, spectral_norm), whose effect is not "
+                "seen; remove them"
             )
         for name, parameter in part.named_parameters(recurse=False):
-            if is_lazy(parameter):
-                raise NetworkError(
-                    f"{where}: its sizes are not known yet; call the module on a batch of inputs once"
-                )
             before = owners.setdefault(id(parameter), where)
             if before != where:
                 raise NetworkError(
