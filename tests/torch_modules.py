@@ -112,23 +112,21 @@ def _added(net: nn.Module, x: Tensor) -> Tensor:
     return net.head(torch.erf(torch.add(x, net.b(x.relu()))))
 
 
-def _shared(net: nn.Module, x: Tensor) -> Tensor:
-    """Concatenated branches may share weights: channels are averaged over."""
-    x = net.a(x)
-    y = F.relu(net.b(F.relu(x)))
-    return net.head(torch.cat([y, F.relu(net.c(y))], 1))
-
-
 CASES = {
     "linear": Case(lambda: linear(5, 2), (5,)),
     "nested": Case(
-        chain(nn.Sequential(linear(5), nn.ReLU()), nn.Identity(), nn.Sequential(linear(), nn.GELU()),
+        chain(nn.Sequential(linear(5), nn.ReLU()), nn.Identity(),
+              nn.Sequential(linear(), nn.GELU()),
               linear(WIDTH, 2, bias=False)),
         (5,),
     ),
     "leaky": Case(chain(linear(5), nn.LeakyReLU(0.3, inplace=True), linear(WIDTH, 2)), (5,)),
-    "evaluated": Case(lambda: nn.Sequential(linear(5), nn.ReLU(), nn.Dropout(0.4), head()).eval(), (5,)),
-    "valid": Case(chain(conv(3, stride=2), nn.ReLU(), nn.Flatten(1), nn.Linear(WIDTH * 6, 2)), (3, 5, 8)),
+    "evaluated": Case(
+        lambda: nn.Sequential(linear(5), nn.ReLU(), nn.Dropout(0.4), head()).eval(), (5,)
+    ),
+    "valid": Case(
+        chain(conv(3, stride=2), nn.ReLU(), nn.Flatten(1), nn.Linear(WIDTH * 6, 2)), (3, 5, 8)
+    ),
     "padded": Case(chain(conv(3, padding=1, stride=2), nn.ReLU(), head(12)), (3, 6, 8)),
     "per axis": Case(
         chain(nn.Conv2d(3, WIDTH, (3, 2), (1, 2), (2, 1), dilation=(2, 1)), nn.ReLU(), head(25)),
@@ -187,7 +185,8 @@ CASES = {
     ),
     "added": Case(lambda: Calls(_added, a=linear(5), b=linear(), head=linear(WIDTH, 2)), (5,)),
     "normalized": Case(
-        chain(linear(5), nn.LayerNorm(WIDTH, elementwise_affine=False), nn.ReLU(), linear(WIDTH, 2)),
+        chain(linear(5), nn.LayerNorm(WIDTH, elementwise_affine=False), nn.ReLU(),
+              linear(WIDTH, 2)),
         (5,),
     ),
     "normalized images": Case(

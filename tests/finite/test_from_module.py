@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch_modules import CASES, WIDTH, Calls
 
 from ntk_sklearn import NTKRegressor
-from ntk_sklearn.duals import LeakyReLU
+from ntk_sklearn.duals import ABReLU, LeakyReLU, base
 from ntk_sklearn.finite import to_module
 from ntk_sklearn.finite.network import affine_layers
 from ntk_sklearn.networks import (
@@ -124,7 +124,8 @@ def close(a: Layer, b: Layer) -> bool:
 # (module, shape or None): the tree, in the NTK parametrization and with w_std = 1 throughout
 READ = {
     "flattened series": (
-        nn.Sequential(nn.Sequential(nn.Linear(4, 4)), nn.Identity(), nn.Sequential(nn.Linear(4, 4))),
+        nn.Sequential(nn.Sequential(nn.Linear(4, 4)), nn.Identity(),
+                      nn.Sequential(nn.Linear(4, 4))),
         None, Serial(Dense(), Dense()),
     ),
     "alone": (nn.Linear(4, 2), None, Dense()),
@@ -133,11 +134,13 @@ READ = {
         Serial(Dense(), Activation(LeakyReLU(0.01)), Dense()),
     ),
     "convolution": (
-        nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 4, (3, 1), padding="same"), nn.Flatten()),
+        nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 4, (3, 1), padding="same"),
+                      nn.Flatten()),
         None, Serial(Conv(3, strides=2, padding=(1, 1)), Conv((3, 1)), Flatten()),
     ),
     "head": (
-        nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten(), nn.Linear(4, 1)),
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten(),
+                      nn.Linear(4, 1)),
         None, Serial(Conv(3, padding="valid"), GlobalAvgPool(), Dense()),
     ),
     "adaptive": (
@@ -149,7 +152,8 @@ READ = {
         Serial(Conv(1, padding="valid"), Flatten()),
     ),
     "dropout": (
-        nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Dropout(0.3), nn.Dropout(0.0), nn.Linear(4, 1)),
+        nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Dropout(0.3), nn.Dropout(0.0),
+                      nn.Linear(4, 1)),
         None, Serial(Dense(), RELU, Dropout(0.3), Dense()),
     ),
     "layer norm": (
@@ -193,7 +197,8 @@ READ = {
         None, Serial(Product(Dense(), Serial(Dense(), Activation("erf"))), Dense()),
     ),
     "factor": (
-        Calls(lambda net, x: net.b(0.5 * F.relu(net.a(x))) / 2, a=nn.Linear(4, 6), b=nn.Linear(6, 1)),
+        Calls(lambda net, x: net.b(0.5 * F.relu(net.a(x))) / 2, a=nn.Linear(4, 6),
+              b=nn.Linear(6, 1)),
         None, Serial(Dense(0.5), RELU, Dense(0.5)),
     ),
 }  # fmt: skip
@@ -228,6 +233,22 @@ def test_the_module_is_left_as_it_is() -> None:
     ]
 
 
+def test_growing_lists_of_features_are_nested() -> None:
+    def forward(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        features = [net.stem(x)]
+        for k in range(20):
+            layer = getattr(net, f"layer{k}")
+            features.append(layer(torch.cat(features, 1)).relu())
+        return net.head(torch.cat(features, 1))
+
+    layers = {f"layer{k}": nn.Linear(4 + 2 * k, 2) for k in range(20)}
+    module = Calls(forward, stem=nn.Linear(3, 4), **layers, head=nn.Linear(44, 1))
+    tree = from_module(module)
+    assert len(tree.layers) == 22
+    assert [len(layer.branches) for layer in tree.layers[1:-1]] == [2] * 20
+    assert tree.layers[3].shares == pytest.approx((8 / 10, 2 / 10))
+
+
 def test_estimators_take_the_tree() -> None:
     module = nn.Sequential(nn.Linear(3, 50), nn.ReLU(), nn.Linear(50, 1))
     x = torch.randn(20, 3, dtype=torch.float64).numpy()
@@ -243,3 +264,20 @@ def test_a_module_on_the_meta_device_is_taken_as_initialized() -> None:
     with torch.device("meta"):
         module = nn.Sequential(nn.Linear(4, 10**6), nn.LayerNorm(10**6), nn.Linear(10**6, 1))
     assert from_module(module).layers[3].w_std == pytest.approx(DEFAULT)
+
+
+@dataclass(frozen=True)
+class Bent(ABReLU):
+    """Stands for an ELU in a registry of names."""
+
+    alpha: float = 1.0
+
+
+def test_activations_are_found_by_name_and_keep_torchs_parameters(monkeypatch) -> None:
+    monkeypatch.setattr(base, "_registry", {**base._registry, "elu": Bent})
+    module = nn.Sequential(nn.Linear(3, 3), nn.ELU(), nn.Linear(3, 3), nn.ELU(0.5), nn.Linear(3, 1))
+    found = [layer.function for layer in from_module(module).layers[1::2]]
+    assert found == ["elu", Bent(alpha=0.5)]
+    monkeypatch.setitem(base._registry, "elu", ABReLU)
+    with pytest.raises(NetworkError, match=r"^3: the activation elu .*default parameters alone"):
+        from_module(module)

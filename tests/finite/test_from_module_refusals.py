@@ -56,13 +56,17 @@ SHAPE = (3, 4, 4)
 NO_LIMIT = {
     "max pooling": (images(nn.MaxPool2d(2)), SHAPE, r"^body\.1: MaxPool2d: .*nn\.AvgPool2d"),
     "adaptive max": (images(nn.AdaptiveMaxPool2d(1)), None, r"^body\.1: .*average pooling"),
-    "batch norm": (images(nn.BatchNorm2d(4)), SHAPE, r"^body\.1: BatchNorm2d: .*rows of a batch.*GroupNorm"),
+    "batch norm": (
+        images(nn.BatchNorm2d(4)), SHAPE, r"^body\.1: BatchNorm2d: .*rows of a batch.*GroupNorm",
+    ),
     "batch norm of rows": (rows(nn.BatchNorm1d(4)), None, r"^body\.1: .*rows of a batch"),
     "instance norm": (images(nn.InstanceNorm2d(4)), None, r"^body\.1: .*nn\.GroupNorm\(1"),
     "groups of one": (images(nn.GroupNorm(4, 4)), None, r"^body\.1: .*nn\.GroupNorm\(1"),
     "lstm": (rows(nn.LSTM(4, 4)), None, r"^body\.1: LSTM: .*same weights at every step.*Conv1d"),
     "gru": (rows(nn.GRU(4, 4)), None, r"^body\.1: GRU: "),
-    "embedding": (Named(table=nn.Embedding(5, 4), head=nn.Linear(4, 1)), None, r"^table: .*one-hot"),
+    "embedding": (
+        Named(table=nn.Embedding(5, 4), head=nn.Linear(4, 1)), None, r"^table: .*one-hot",
+    ),
     "attention": (rows(nn.TransformerEncoderLayer(4, 2, 4)), None, r"^body\.1: .*SelfAttention"),
     "softmax": (rows(nn.Softmax(1)), None, r"^body\.1: Softmax: .*leave it out"),
     "log softmax": (rows(nn.LogSoftmax(1)), None, r"^body\.1: .*leave it out"),
@@ -70,7 +74,9 @@ NO_LIMIT = {
     "upsampling": (images(nn.Upsample(scale_factor=2)), None, r"^body\.1: .*strides"),
     "transposed": (images(nn.ConvTranspose2d(4, 4, 2)), None, r"^body\.1: .*as a tree"),
     "groups": (images(nn.Conv2d(4, 4, 1, groups=2)), None, r"^body\.1: .*groups=1"),
-    "depthwise": (images(nn.Conv2d(4, 4, 1, groups=4)), None, r"^body\.1: .*not Gaussian.*groups=1"),
+    "depthwise": (
+        images(nn.Conv2d(4, 4, 1, groups=4)), None, r"^body\.1: .*not Gaussian.*groups=1",
+    ),
     "reflected": (
         images(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")), None,
         r"^body\.1: padding_mode='reflect'.*'circular'",
@@ -99,7 +105,8 @@ NO_LIMIT = {
     "channel dropout": (images(nn.Dropout2d(0.2)), None, r"^body\.1: .*nn\.Dropout"),
     "gelu by tanh": (rows(nn.GELU("tanh")), None, r"^body\.1: .*nn\.GELU\(\)"),
     "learned slope": (rows(nn.PReLU()), None, r"^body\.1: PReLU: .*LeakyReLU"),
-    "no such activation": (rows(nn.Hardshrink()), None, r"^body\.1: there is no rule for Hardshrink"),
+    "no such module": (rows(nn.Hardshrink()), None, r"^body\.1: there is no rule for Hardshrink"),
+    "no such activation": (rows(nn.Tanhshrink()), None, r"^body\.1: .*tanhshrink has no rule here"),
     "norm of rows of pixels": (
         images(nn.LayerNorm(2, elementwise_affine=False)), None, r"^body\.1: .*nn\.GroupNorm\(1",
     ),
@@ -126,7 +133,9 @@ NO_LIMIT = {
         rows(parametrizations.spectral_norm(nn.Linear(4, 4))), None, r"^body\.1: .*parametriz",
     ),
     "lazy": (rows(nn.LazyLinear(4)), None, r"^body\.1: its sizes are not known"),
-    "parallel": (nn.DataParallel(nn.Linear(3, 1)), None, r"^the module: DataParallel: .*module\.module"),
+    "parallel": (
+        nn.DataParallel(nn.Linear(3, 1)), None, r"^the module: DataParallel: .*module\.module",
+    ),
     "unflattened": (
         nn.Sequential(nn.Unflatten(1, (1, 2, 2)), nn.Conv2d(1, 2, 1), nn.Flatten()), None,
         r"^0: .*image_shape",
@@ -156,7 +165,9 @@ def two_inputs() -> nn.Module:
 
 
 CALLS = {
-    "max pooling": (lambda n, x: F.max_pool2d(n.c(x), 2), r"^net \(calling max_pool2d\): .*AvgPool"),
+    "max pooling": (
+        lambda n, x: F.max_pool2d(n.c(x), 2), r"^net \(calling max_pool2d\): .*AvgPool",
+    ),
     "maximum": (lambda n, x: n.c(x).amax((2, 3)), r"^net \(calling amax\): .*average"),
     "batch norm": (
         lambda n, x: F.batch_norm(n.a(x), None, None, training=True), r"^net .*rows of a batch",

@@ -30,7 +30,7 @@ def _(module: Any, site: Site) -> Read:
     check_channels(module.in_channels, site.wire.channels, site, "channels")
     _check_groups(module, site)
     rank = len(module.kernel_size)
-    if site.wire.units == rank and set(module.kernel_size) == {1}:
+    if site.wire.units == rank and set(module.kernel_size) == {1} and not any(amounts(module)):
         # one position: a dense layer on what global pooling left
         end = Wire(module.out_channels, 0, (), rank)
         return (Dense(**affine_parameters(module, site)),), end
@@ -73,10 +73,14 @@ def _padding(module: Any, site: Site) -> Any:
     circular = module.padding_mode == "circular"
     if module.padding == "same":  # stride 1; the odd one is at the end in torch, too
         return "circular" if circular else "same"
-    amounts = () if module.padding == "valid" else module.padding
-    if circular and any(amounts):
-        return _circular(module, amounts, site)
-    return explicit(amounts)
+    if circular and any(amounts(module)):
+        return _circular(module, site)
+    return explicit(amounts(module))
+
+
+def amounts(module: Any) -> tuple[int, ...]:
+    """Explicit padding at both ends of every axis."""
+    return () if isinstance(module.padding, str) else tuple(module.padding)
 
 
 def one_or_all(values: Any) -> Any:
@@ -85,13 +89,13 @@ def one_or_all(values: Any) -> Any:
     return values[0] if len(set(values)) == 1 else values
 
 
-def explicit(amounts: Any) -> Any:
+def explicit(padding: Any) -> Any:
     """torch's amounts as pairs (low, high); "valid" where nothing is padded."""
-    amounts = (amounts,) if isinstance(amounts, int) else tuple(amounts)
-    return one_or_all([(p, p) for p in amounts]) if any(amounts) else "valid"
+    padding = (padding,) if isinstance(padding, int) else tuple(padding)
+    return one_or_all([(p, p) for p in padding]) if any(padding) else "valid"
 
 
-def _circular(module: Any, amounts: Any, site: Site) -> str:
+def _circular(module: Any, site: Site) -> str:
     """The layer's padding to as many positions as before, if that is torch's."""
     sizes = site.wire.sizes
     if sizes is None and set(module.stride) != {1}:
@@ -99,7 +103,7 @@ def _circular(module: Any, amounts: Any, site: Site) -> str:
             "whether circular padding with strides is that of a layer depends on the sizes of the "
             "image: pass input_shape"
         )
-    for axis, amount in enumerate(amounts):
+    for axis, amount in enumerate(amounts(module)):
         reach = module.dilation[axis] * (module.kernel_size[axis] - 1) + 1
         stride, n = module.stride[axis], 0 if sizes is None else sizes[axis]
         total = max((-(-n // stride) - 1) * stride + reach - n, 0)

@@ -15,7 +15,6 @@ _MODULES: dict[str, Callable[..., nn.Module]] = {
     "avg_pool1d": nn.AvgPool1d,
     "avg_pool2d": nn.AvgPool2d,
     "avg_pool3d": nn.AvgPool3d,
-    "celu": nn.CELU,
     "elu": nn.ELU,
     "gelu": nn.GELU,
     "hardsigmoid": nn.Hardsigmoid,

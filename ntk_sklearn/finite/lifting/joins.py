@@ -26,7 +26,9 @@ def arithmetic(name: str, node: Node, values: Mapping[Node, Any], site: Site) ->
         raise site.refuse(
             f"its arguments {dict(node.kwargs)} are not read; write factors as products"
         )
-    signals: list[Any] = [a for a, v in zip(node.args, operands, strict=False) if isinstance(v, Step)]
+    signals: list[Any] = [
+        a for a, v in zip(node.args, operands, strict=False) if isinstance(v, Step)
+    ]
     numbers = [v for v in operands if isinstance(v, (int, float))]
     if len(signals) == 2 and name not in QUOTIENTS:
         return _joined("product" if name in PRODUCTS else "sum", signals, values, site)
@@ -62,8 +64,14 @@ def _joined(kind: str, inputs: list[Any], values: Mapping[Node, Any], site: Site
     return Step(site.path, tuple(inputs), known, kind=kind)
 
 
-def concatenation(node: Node, values: Mapping[Node, Any], site: Site) -> Step:
-    """Signals side by side along the channels, with their shares of all channels."""
+def concatenation(
+    node: Node, values: Mapping[Node, Any], earlier: dict[tuple[Node, ...], Node], site: Site
+) -> Step:
+    """Signals side by side along the channels, with their shares of all channels.
+
+    What begins with an earlier concatenation continues it, as lists of features that grow do:
+    otherwise every one would repeat all before it.
+    """
     inputs: Any = node.args[0] if node.args else node.kwargs.get("tensors")
     axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
     steps = [values.get(n) if isinstance(n, Node) else None for n in inputs]
@@ -80,8 +88,14 @@ def concatenation(node: Node, values: Mapping[Node, Any], site: Site) -> Step:
     end = replace(wires[0], channels=sum(shares))
     if not all(_agree(end, replace(w, channels=end.channels)) for w in wires):
         raise site.refuse(f"its signals differ in their positions: {[_told(w) for w in wires]}")
-    if len(wires) == 1:
-        return Step(site.path, tuple(inputs), end)
+    whole = tuple(inputs)
+    if len(whole) == 1:
+        return Step(site.path, whole, end)
+    earlier.setdefault(whole, node)
+    begun = next((k for k in reversed(range(2, len(whole))) if whole[:k] in earlier), 0)
+    if begun:
+        inputs = (earlier[whole[:begun]], *whole[begun:])
+        shares = [sum(shares[:begun]), *shares[begun:]]
     return Step(site.path, tuple(inputs), end, kind="concat", shares=tuple(map(float, shares)))
 
 

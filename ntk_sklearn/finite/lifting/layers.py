@@ -1,4 +1,4 @@
-"""torch's modules without weights: activations, pooling, flattening, dropout."""
+"""torch's modules without weights: pooling, flattening, dropout."""
 
 from __future__ import annotations
 
@@ -7,78 +7,18 @@ from typing import Any
 from torch import nn
 
 from ...architecture import (
-    Activation,
     AvgPool,
     Dropout,
     Flatten,
     GlobalAvgPool,
-    Layer,
     Shape,
     infer_shape,
     windows,
 )
-from ...duals import LeakyReLU, available
 from ..affine import Affine
 from ..modules import FiniteNetwork, Part
 from .affine import check_channels, explicit, one_or_all
 from .rules import Read, Site, Wire, need_positions, read
-
-# Activations that have a registered name of their own, and the parameters that the name stands for.
-_NAMED: dict[type, dict[str, Any]] = {
-    nn.CELU: {"alpha": 1.0},
-    nn.ELU: {"alpha": 1.0},
-    nn.Hardsigmoid: {},
-    nn.Hardswish: {},
-    nn.Hardtanh: {"min_val": -1.0, "max_val": 1.0},
-    nn.LogSigmoid: {},
-    nn.Mish: {},
-    nn.ReLU: {},
-    nn.ReLU6: {},
-    nn.SELU: {},
-    nn.Sigmoid: {},
-    nn.SiLU: {},
-    nn.Softplus: {"beta": 1.0},
-    nn.Softsign: {},
-    nn.Tanh: {},
-    nn.Tanhshrink: {},
-}
-
-
-def activation(name: str, site: Site) -> Layer:
-    """The activation of a registered name."""
-    if name not in available():
-        raise site.refuse(
-            f"the activation {name} has no rule here; there are {', '.join(available())} (erf is "
-            "close to tanh), and docs/networks.md tells how to register one of your own"
-        )
-    return Activation(name)
-
-
-def _named(module: Any, site: Site) -> Read:
-    kind = next(kind for kind in type(module).__mro__ if kind in _NAMED)
-    for parameter, default in _NAMED[kind].items():
-        found = getattr(module, parameter)
-        if found != default:
-            raise site.refuse(f"{kind.__name__} has a rule for {parameter}={default}, not {found}")
-    return (activation(kind.__name__.lower(), site),), site.wire
-
-
-for _kind in _NAMED:
-    read.register(_kind)(_named)
-
-
-@read.register
-def _(module: nn.LeakyReLU, site: Site) -> Read:
-    return (Activation(LeakyReLU(float(module.negative_slope))),), site.wire
-
-
-@read.register
-def _(module: nn.GELU, site: Site) -> Read:
-    if module.approximate != "none":
-        raise site.refuse(
-            "GELU(approximate='tanh') has no closed form; the exact one, nn.GELU(), has"
-        )
-    return (activation("gelu", site),), site.wire
 
 
 @read.register

@@ -41,8 +41,9 @@ def _follow(node: Node, start: Step, steps: dict[Node, Step]) -> None:
         if met == "activation":
             raise NetworkError(
                 f"{start.origin}: an activation ({step.origin}) reads its learned scales, whose "
-                "part of the tangent kernel no layer has; take elementwise_affine=False (affine=False), "
-                "freeze them with weight.requires_grad_(False), or put weights between the two"
+                "part of the tangent kernel no layer has; take elementwise_affine=False "
+                "(affine=False), freeze them with weight.requires_grad_(False), or put weights "
+                "between the two"
             )
         if met is None:
             _follow(user, start, steps)

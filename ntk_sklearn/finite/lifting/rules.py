@@ -98,8 +98,9 @@ def known_types() -> tuple[type, ...]:
 def read_checked(module: nn.Module, site: Site) -> Read:
     """`read`, unless a subclass computes something else than the type that has the rule."""
     base = next((c for c in type(module).__mro__ if c in read.registry and c is not object), None)
-    own = not isinstance(module, Part) and _forward(type(module)) is not _forward(base)
-    if base is not None and own:
+    if base is None or isinstance(module, Part):
+        return read(module, site)
+    if _forward(type(module)) is not _forward(base):
         raise site.refuse(
             f"{type(module).__name__} has a forward of its own, which is not that of "
             f"{base.__name__}; derive it from nn.Module, so that its calls can be followed"

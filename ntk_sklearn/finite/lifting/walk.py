@@ -10,9 +10,9 @@ from torch import fx, nn
 
 from ...architecture import Activation, Layer
 from ...duals import Monomial
+from .activations import activation
 from .calls import ACTIVATIONS, PASSED_ON, as_module
 from .joins import ARITHMETIC, CONCATENATIONS, arithmetic, concatenation
-from .layers import activation
 from .refusals import CALLS
 from .reshapes import RESHAPES, Sizes
 from .rules import Reading, Site, Wire, read_checked
@@ -45,6 +45,7 @@ class Walk:
         self.input = wire
         self.values: dict[Node, Any] = {}  # steps, sizes, and None for parameters
         self._called: set[nn.Module] = set()
+        self._side_by_side: dict[tuple[Node, ...], Node] = {}  # concatenations of these
 
     def run(self, graph: fx.Graph) -> dict[Node, Step]:
         """The steps of all signals, the input first and the output last."""
@@ -70,7 +71,7 @@ class Walk:
     def _site(self, node: Node) -> Site:
         """The place of a node: the module whose forward it stands in, and what is called there."""
         owners = list(node.meta.get("nn_module_stack", {}))
-        name = self.names.get(owners[-1], owners[-1]) if owners else ROOT
+        name = self.names[owners[-1].partition("@")[0]] if owners else ROOT  # @: later calls
         if node.op in ("call_function", "call_method"):
             name = f"{name} (calling {_name(node)[0]})"
         return Site(name, Wire(), self.reading)
@@ -111,7 +112,7 @@ class Walk:
         if name in ("size", "shape", "getitem"):
             return self._sizes(node, name, site)
         if name in CONCATENATIONS:
-            return concatenation(node, self.values, site)
+            return concatenation(node, self.values, self._side_by_side, site)
         if name in ARITHMETIC:
             return replace(arithmetic(name, node, self.values, site), in_place=in_place)
         return self._unary(node, name, site, in_place)
