@@ -1,4 +1,4 @@
-"""Networks of finite width from the same layer trees, and their empirical kernels."""
+"""Networks of finite width from layer trees, their empirical kernels, and trees from modules."""
 
 from . import normalization, product  # noqa: F401  their rules
 from .draws import Networks

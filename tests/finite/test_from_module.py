@@ -174,6 +174,11 @@ READ = {
         nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 1)), None,
         Serial(Dense(), LayerNorm(eps=1e-5), Dense(bias_ntk=1.0), Dense()),
     ),
+    "learned scales before relu": (
+        nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.ReLU(), nn.Linear(4, 1)), None,
+        Serial(Dense(), LayerNorm(eps=1e-5), Dense(lr_multiplier=0.0, bias_ntk=1.0), RELU,
+               Dense(bias_ntk=0.0), Dense()),
+    ),
     "learned shifts of images": (
         nn.Sequential(nn.Conv1d(2, 4, 1), frozen_scale(nn.GroupNorm(1, 4)), nn.ReLU(), nn.Flatten(),
                       nn.Linear(8, 1)),

@@ -93,6 +93,12 @@ def learned(width: int, outputs: int) -> nn.Module:
     return module
 
 
+def learned_before_relu(width: int, outputs: int) -> nn.Module:
+    module = learned_images(width, outputs)
+    module.insert(2, nn.LeakyReLU(0.2))
+    return module
+
+
 def learned_images(width: int, outputs: int) -> nn.Module:
     layers = [nn.Conv1d(8, width, 2), nn.GroupNorm(1, width), nn.AvgPool1d(2)]
     layers += [nn.Conv1d(width, width, 2), nn.ReLU(), nn.Flatten(), nn.Linear(width, outputs)]
@@ -119,6 +125,7 @@ CASES = {
     "grouped": (grouped, (8, 6)),
     "images": (Images, (3, 4, 4)),
     "learned": (learned, (40,)),
+    "learned before relu": (learned_before_relu, (8, 5)),
     "learned images": (learned_images, (8, 5)),
 }
 

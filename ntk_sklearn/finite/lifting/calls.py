@@ -48,8 +48,9 @@ ACTIVATIONS = {
     "square": "monomial",
 }
 
-# Calls that pass the signal on.
-PASSED_ON = {"contiguous", "clone", "alias", "neg", "negative", "positive", "pos"}
+# Calls that pass the signal on, with another sign at most, and those of them that copy it.
+PASSED_ON = {"contiguous", "clone", "neg", "negative", "pos", "positive"}
+COPIES = {"clone", "neg", "negative"}
 
 
 def _dropout(p: float = 0.5, training: bool = True) -> nn.Module:

@@ -9,7 +9,7 @@ from torch import nn
 
 from ...architecture import Layer, NetworkError, Shape, check_network
 from .assemble import Assembly, Piece, in_one
-from .learned import check_scales_meet_weights, without
+from .learned import placed, without
 from .overwritten import check_in_place
 from .rules import Reading, Wire
 from .scales import check_scales
@@ -108,9 +108,8 @@ def from_module(
     graph, modules, names = trace(module)
     steps = Walk(modules, names, _wire(input_shape), reading).run(graph)
     check_in_place(steps)
-    check_scales_meet_weights(steps)
     _check_limit(_tree(without(steps)))
-    return _tree(steps).layer
+    return _tree(placed(steps)).layer
 
 
 def _checked(module: nn.Module, parametrization: str, scales: str | Mapping[str, float]) -> Reading:

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...architecture import Conv, Dense, Layer, LayerNorm
+from ...architecture import LayerNorm
+from .learned import learned
 from .rules import Read, Site, read
 
 
@@ -67,16 +68,6 @@ def _normalized(module: Any, axes: str, eps: float, site: Site) -> Read:
             "or nn.GroupNorm(1, channels), which has one per channel"
         )
     return (layer, learned(site, *trained)), site.wire
-
-
-def learned(site: Site, scale: bool, shift: bool) -> Layer:
-    r"""What learned scales g = 1 and shifts s = 0 per channel add to the tangent kernel.
-
-    The derivative of ``g n + s`` is n by the scale of a channel and 1 by its shift: they add K and
-    1 to the tangent kernel, and so does a layer of weights with w_std = 1, which leaves K as it is.
-    """
-    rates: dict[str, Any] = {"lr_multiplier": float(scale), "bias_ntk": float(shift)}
-    return Conv(1, **rates) if site.wire.rank else Dense(**rates)
 
 
 def _check_values(values: Tensor | None, start: float, name: str, site: Site) -> None:

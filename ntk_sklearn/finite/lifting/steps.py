@@ -35,6 +35,8 @@ class Step:
         A number that the input is multiplied by.
     in_place : bool
         Whether the input is overwritten.
+    copies : bool
+        Whether the result is in memory of its own although no layer made it.
     """
 
     origin: str
@@ -45,6 +47,7 @@ class Step:
     shares: tuple[float, ...] = ()
     factor: float = 1.0
     in_place: bool = False
+    copies: bool = False
 
     def join(self, branches: Sequence[Layer]) -> Layer:
         """The layer of several branches."""

@@ -30,16 +30,23 @@ def trace(module: nn.Module) -> tuple[fx.Graph, dict[str, nn.Module], dict[str, 
         If the forward cannot be followed without inputs.
     """
     whole = nn.Sequential(module)  # so that the module itself may be one that is not looked into
+    tracer = _Tracer(known_types())
     try:
-        graph = _Tracer(known_types()).trace(whole)
+        graph = tracer.trace(whole)
     except Exception as error:
+        where = list(getattr(tracer, "module_stack", ()))[-1:] or [""]  # where it stopped
         raise NetworkError(
-            f"the forward of {type(module).__name__} cannot be followed without inputs "
+            f"{_called(where[0].partition('@')[0])}: its forward cannot be followed without inputs "
             f"({type(error).__name__}: {error}). It must take one tensor and neither branch on its "
             "values nor loop over its sizes; take what does out of the module"
         ) from error
     modules = dict(whole.named_modules(remove_duplicate=False))
-    return graph, modules, {name: name.partition(".")[2] or ROOT for name in modules}
+    return graph, modules, {name: _called(name) for name in modules}
+
+
+def _called(name: str) -> str:
+    """What users call what the graph calls so."""
+    return name.partition(".")[2] or ROOT
 
 
 def check_plain(module: nn.Module) -> None:

@@ -11,7 +11,7 @@ from torch import fx, nn
 from ...architecture import Activation, Layer
 from ...duals import Monomial
 from .activations import activation
-from .calls import ACTIVATIONS, PASSED_ON, as_module
+from .calls import ACTIVATIONS, COPIES, PASSED_ON, as_module
 from .joins import ARITHMETIC, CONCATENATIONS, arithmetic, concatenation
 from .refusals import CALLS
 from .reshapes import RESHAPES, Sizes
@@ -122,7 +122,7 @@ class Walk:
         args, kwargs = tuple(map(self._plain, node.args[1:])), dict(node.kwargs)
         step = Step(site.path, (source,), site.wire, in_place=in_place)
         if name in PASSED_ON:
-            return step
+            return replace(step, copies=name in COPIES)
         if name in ACTIVATIONS:
             return replace(step, layers=(activation(ACTIVATIONS[name], site),))
         if name == "pow":
