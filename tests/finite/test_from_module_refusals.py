@@ -257,6 +257,13 @@ def test_weights_of_another_module() -> None:
         from_module(module)
 
 
+def test_compiled_modules_have_an_original() -> None:
+    compiled = rows(nn.ReLU())  # what torch.compile makes holds the original by this name
+    compiled._orig_mod = nn.Linear(3, 1)
+    with pytest.raises(NetworkError, match=r"^the module: it is compiled; .*_orig_mod"):
+        from_module(compiled)
+
+
 def test_hooks_are_not_overlooked() -> None:
     module = nn.Sequential(nn.Linear(4, 4))
     module[0].register_forward_hook(lambda module, args, output: 2 * output)

@@ -83,8 +83,9 @@ def from_module(
     first layer are so up to a term of relative order 1 / fan_in in the fourth cumulant, which no
     width takes away.
 
-    Learned scales and shifts of normalizations start at 1 and 0, and add the covariance and 1 to
-    the tangent kernel there: a layer with ``w_std = 1`` behind the normalization stands for that.
+    Learned scales and shifts of normalizations start at 1 and 0. What they add to the tangent
+    kernel, a layer with ``w_std = 1`` adds in their place: behind the normalization, that of scales which a
+    ReLU reads behind the ReLU.
 
     Dropout is read as it is: a module in evaluation mode has none. Additions that overwrite
     (``x += y``) are read as ``x = x + y``.

@@ -74,7 +74,7 @@ def _scale(module: nn.Module, name: str, fan_in: int, site: Site) -> float:
     if how == "measured":
         return unit * _measured(values, where)
     _check_default(module, values, 1 / sqrt(fan_in), where)
-    return unit * sqrt(1 / (3 * fan_in))
+    return sqrt(1 / 3) if name == "weight" else sqrt(1 / (3 * fan_in))
 
 
 def _parameter(site: Site, name: str) -> str:

@@ -64,6 +64,8 @@ def check_plain(module: nn.Module) -> None:
             raise NetworkError(
                 f"{where}: its sizes are not known yet; call the module on some inputs once"
             )
+        if isinstance(getattr(part, "_orig_mod", None), nn.Module):
+            raise NetworkError(f"{where}: it is compiled; pass the original, module._orig_mod")
         if parametrize.is_parametrized(part):
             raise NetworkError(
                 f"{where}: its weights are parametrized (spectral_norm, weight_norm, ...), which "
