@@ -84,8 +84,8 @@ def from_module(
     width takes away.
 
     Learned scales and shifts of normalizations start at 1 and 0. What they add to the tangent
-    kernel, a layer with ``w_std = 1`` adds in their place: behind the normalization, that of scales which a
-    ReLU reads behind the ReLU.
+    kernel, a layer with ``w_std = 1`` adds in their place: behind the normalization, or, for scales
+    that a ReLU reads, behind the ReLU.
 
     Dropout is read as it is: a module in evaluation mode has none. Additions that overwrite
     (``x += y``) are read as ``x = x + y``.
