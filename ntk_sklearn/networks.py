@@ -25,7 +25,7 @@ from .architecture import (
     infer_shape,
     residual,
 )
-from .finite import biases_from_zero, maximal_update, standard_parametrization
+from .finite import biases_from_zero, from_module, maximal_update, standard_parametrization
 from .presets import (
     Convolutional,
     DepthLimits,
@@ -72,6 +72,7 @@ __all__ = [
     "check_network",
     "critical_w_std",
     "depth_limits",
+    "from_module",
     "infer_shape",
     "maximal_update",
     "network_phase",

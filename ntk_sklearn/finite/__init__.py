@@ -1,9 +1,10 @@
-"""Networks of finite width from the same layer trees, and their empirical kernels."""
+"""Networks of finite width from layer trees, their empirical kernels, and trees from modules."""
 
 from . import normalization, product  # noqa: F401  their rules
 from .draws import Networks
 from .empirical import empirical_nngp, empirical_ntk
 from .initial import INITIAL_WIDTH, initial_outputs
+from .lifting import from_module
 from .modules import FiniteNetwork
 from .network import to_module
 from .parametrizations import biases_from_zero, maximal_update, standard_parametrization
@@ -15,6 +16,7 @@ __all__ = [
     "biases_from_zero",
     "empirical_nngp",
     "empirical_ntk",
+    "from_module",
     "initial_outputs",
     "maximal_update",
     "standard_parametrization",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..architecture import ShapeError, Window
+from ..architecture import Layer, ShapeError, Window
 
 
 class Tape(Protocol):
@@ -131,10 +131,17 @@ class Branches(Part):
 
 
 class FiniteNetwork(Part):
-    """A network of finite width: reads rows or images, and ends in `n_outputs` channels."""
+    """A network of finite width: reads rows or images, and ends in `n_outputs` channels.
 
-    def __init__(self, body: Part, in_shape: tuple[int, ...], kept: int) -> None:
+    Attributes
+    ----------
+    network : Layer
+        The tree that it was made from.
+    """
+
+    def __init__(self, network: Layer, body: Part, in_shape: tuple[int, ...], kept: int) -> None:
         super().__init__()
+        self.network = network
         self.body = body
         self.in_shape = in_shape
         self.kept = kept

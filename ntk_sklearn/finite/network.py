@@ -86,7 +86,7 @@ def skeleton(
     wire = Wire(shape.channels, shape.spatial)
     body, end = build(network, wire, int(width if hidden else n_outputs), int(width))
     kept = n_outputs * end.merged if hidden else end.channels
-    return FiniteNetwork(body, (shape.channels, *shape.spatial), kept)
+    return FiniteNetwork(network, body, (shape.channels, *shape.spatial), kept)
 
 
 def draw(module: FiniteNetwork, generator: torch.Generator, **kind: Any) -> FiniteNetwork:
