@@ -24,6 +24,7 @@ from .layout import Positions, demanded_positions
 from .normalization import Dropout, LayerNorm
 from .product import Product
 from .shapes import Shape, infer_shape
+from .symmetry import Motion, asymmetry
 from .windows import ShapeError, Window, windows
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Identity",
     "Layer",
     "LayerNorm",
+    "Motion",
     "NetworkError",
     "Positions",
     "Product",
@@ -48,6 +50,7 @@ __all__ = [
     "Sum",
     "SumPool",
     "Window",
+    "asymmetry",
     "check_network",
     "children",
     "contains",

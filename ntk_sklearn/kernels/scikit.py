@@ -21,6 +21,9 @@ from .network_kernel import NetworkKernel
 # Default bounds of the scales: wide around useful values, within what float64 resolves.
 W_STD_BOUNDS = (0.3, 3.0)
 B_STD_BOUNDS = (0.01, 10.0)
+# Of the weights of a mixture, and of the rate of an exponential, in expressions.
+WEIGHT_BOUNDS = (1e-5, 1e5)
+GAMMA_BOUNDS = (0.01, 10.0)
 
 
 class _NetworkKernel(Kernel):
@@ -228,8 +231,13 @@ class _NetworkKernel(Kernel):
 
     def _bounds_of(self, name: str) -> Any:
         # the readout's scale is an amplitude, which scikit-learn's kernels leave to ConstantKernel
+        last = name.rpartition(".")[2]
         default: Any = B_STD_BOUNDS if name.endswith("b_std") else W_STD_BOUNDS
-        default = "fixed" if name.startswith("readout_") else default
+        default = "fixed" if last.startswith("readout_") else default
+        if name.rpartition(".")[0].endswith("weights"):
+            default = WEIGHT_BOUNDS
+        elif last == "gamma":
+            default = GAMMA_BOUNDS
         if self.scale_bounds is None or self.scale_bounds == "fixed":
             return self.scale_bounds or default
         return self.scale_bounds.get(name, default)  # type: ignore[union-attr]
