@@ -211,7 +211,7 @@ class Plan:
 
 def plan_matrix(
     evaluator: Any,
-    problem: AnyProblem,
+    problem: Any,
     size: tuple[int, int],
     symmetric: bool,
     memory_budget: int | str | None,
@@ -238,7 +238,8 @@ def plan_matrix(
     def count(side: int) -> int:
         return n_tiles(*size, side, symmetric)
 
-    bytes_of, best = evaluator.workspace(problem), evaluator.tile_side(problem)
+    bytes_of: tuple[int, int] = evaluator.workspace(problem)
+    best = evaluator.tile_side(problem)
     overhead = tile_overhead(evaluator, problem)
     if evaluator.concurrent:
         least = least_side(evaluator, problem)
@@ -327,10 +328,12 @@ def _explain_terms(
         return [f"refused: {error}"]
     lines = []
     for part, evaluator in chosen.parts.items():
-        lines += [f"{evaluator.name}: {output.quantity} of {output.network!r}" for output in part.outputs]
+        lines += [
+            f"{evaluator.name}: {output.quantity} of {output.network!r}" for output in part.outputs
+        ]
     found = dict.fromkeys(t for output in problem.outputs for t in walk(output))
     for mean in (t for t in found if isinstance(t, Mean)):
-        of = "both arguments" if mean.both else "one argument"
+        of = f"both arguments ({mean.why_both})" if mean.both else "one argument"
         lines.append(f"averaged over {len(mean.moves())} transformations of {of}: {mean.group!r}")
     try:
         return lines + _told(plan_matrix(chosen, problem, (n, n), True, memory_budget), n)

@@ -16,6 +16,7 @@ from ..backends import Output, Problem, Quantity
 from ..presets import Preset
 from . import _evaluate
 from ._network import Network, as_network, finite_width, free_scales, parts, tree, within
+from ._terms import Leaf, Mean, Term, TermsProblem, Times, Unit, WeightedSum, leaves, walk
 from .expressions import (
     Added,
     Averaged,
@@ -27,7 +28,6 @@ from .expressions import (
     Normalized,
 )
 from .expressions.groups import ImageShape, as_group, elements
-from ._terms import Leaf, Mean, Term, TermsProblem, Times, Unit, WeightedSum, leaves, walk
 
 # Relative difference up to which a kernel is taken not to notice a motion.
 _SAME = 1e-9
@@ -140,8 +140,8 @@ def _(expression: Averaged, reading: Reading) -> Term:
     group = as_group(expression.group)
     elements(group, reading.n_features, reading.image_shape)  # does it fit the rows?
     inner = _part(expression, "network", reading)
-    both = bool(asymmetries(expression, reading))
-    return Mean(inner, group, reading.n_features, reading.image_shape, both)
+    why_both = "; ".join(dict.fromkeys(asymmetries(expression, reading)))
+    return Mean(inner, group, reading.n_features, reading.image_shape, why_both)
 
 
 def is_network(network: Network) -> bool:
@@ -149,6 +149,11 @@ def is_network(network: Network) -> bool:
     if isinstance(network, (Normalized, MyrtleCompositional)):
         return False
     return all(is_network(part) for part in parts(network).values())
+
+
+def averages(network: Network) -> bool:
+    """Whether a kernel permutes features, which must then not be scaled one by one."""
+    return isinstance(network, Averaged) or any(map(averages, parts(network).values()))
 
 
 # Whether a group may act on one argument alone.
@@ -200,7 +205,6 @@ def _counterexample(leaf: Leaf, indices: np.ndarray) -> str | None:
         if abs(kernel(x[:, g], z[:, g]) - expected) > _SAME * abs(expected):
             return "the kernel of two rows changes when both are transformed"
     return None
-
 
 
 # Problems.

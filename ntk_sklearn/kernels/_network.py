@@ -64,6 +64,13 @@ def tree(network: Network, values: Mapping[str, Any] | None = None) -> Layer:
     return layers
 
 
+def trees(network: Network) -> list[Layer]:
+    """The layer trees of a network, or of the networks that an expression is made from."""
+    if not isinstance(network, Expression):
+        return [tree(network)]
+    return [layers for part in parts(network).values() for layers in trees(part)]
+
+
 def with_scales(network: Network, values: Mapping[str, Any]) -> Network:
     """A copy of the network with other scales."""
     if not values:
@@ -76,7 +83,9 @@ def with_scales(network: Network, values: Mapping[str, Any]) -> Network:
     inside = {
         name: with_scales(part, within(values, name)) for name, part in parts(network).items()
     }
-    _check_names(network, values, [*own, *(f"{name}.{s}" for name in inside for s in within(values, name))])
+    _check_names(
+        network, values, [*own, *(f"{name}.{s}" for name in inside for s in within(values, name))]
+    )
     return network.rebuilt(inside, own)
 
 

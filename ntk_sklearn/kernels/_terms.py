@@ -59,13 +59,18 @@ class Unit(Term):
 
 @dataclass(frozen=True)
 class Mean(Term):
-    """The mean of k(g x, z) over a group, or of k(g x, h z) over both arguments."""
+    """The mean of k(g x, z) over a group, or of k(g x, h z) for the reason `why_both`."""
 
     term: Term
     group: Group
     n_features: int
     image_shape: ImageShape
-    both: bool
+    why_both: str = ""
+
+    @property
+    def both(self) -> bool:
+        """Whether both arguments are transformed."""
+        return bool(self.why_both)
 
     def moves(self) -> np.ndarray:
         """The elements of the group (order, n_features), the identity first."""
@@ -171,11 +176,12 @@ def _(term: Unit, pairs: Pairs) -> Tensor:
 @value.register
 def _(term: Mean, pairs: Pairs) -> Tensor:
     order = len(term.moves())
-    total = 0.0
-    for h in range(order if term.both else 1):
-        for g in range(order):
-            total = total + value(term.term, pairs.moved(term, g, h))
-    return total / term.n_pairs()  # type: ignore[return-value]  # a group has an element
+    each = (
+        value(term.term, pairs.moved(term, g, h))
+        for h in range(order if term.both else 1)
+        for g in range(order)
+    )
+    return reduce(torch.add, each) / term.n_pairs()
 
 
 def leaves(term: Term, moved: bool = True) -> Iterator[Leaf]:

@@ -116,9 +116,7 @@ class GraphPairs(Pairs):
         All pairs, of the same or of other rows; each row with itself; row i with row i.
     """
 
-    def __init__(
-        self, problem: TermsProblem, term: Term, x: Tensor, z: Tensor, mode: str
-    ) -> None:
+    def __init__(self, problem: TermsProblem, term: Term, x: Tensor, z: Tensor, mode: str) -> None:
         self.problem, self.term, self.x, self.z, self.mode = problem, term, x, z, mode
         self.alone = mode == "alone"
         self._found: dict[Leaf, Tensor] | None = None
@@ -135,7 +133,8 @@ class GraphPairs(Pairs):
     def _evaluated(self, part: Problem, found: list[Leaf]) -> dict[Leaf, Tensor]:
         networks = list(dict.fromkeys(leaf.output.network for leaf in found))
         if self.mode == "corresponding":
-            state = pair_state(*self._images(part, single=True), *layout(part))
+            x, z = self._images(part, single=True)
+            state = pair_state(x, z, *layout(part))
             return {leaf: _by_row(leaf, state) for leaf in found}
         ends = dict(zip(networks, propagate_all(networks, self._state(part)), strict=True))
         return {x: getattr(ends[x.output.network], x.output.quantity) for x in found}

@@ -16,7 +16,7 @@ from ._autograd import kernel_matrix
 from ._batch import batch_shape, collapse, flatten_batch
 from ._docs import documented
 from ._guards import check_tensor, warn_of_iterative_solves
-from ._lowering import problem_of, rebuilding
+from ._lowering import averages, problem_of, rebuilding
 from ._network import Network, as_network, free_scales, structure
 from ._terms_graph import differentiable
 from .network_kernel import same_memory
@@ -47,6 +47,11 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
         self.network = as_network(network)
         # checks all values, of which the constraints below see only the sign
         self._structure = structure(self.network)
+        if self.has_lengthscale and averages(self.network):
+            raise ValueError(
+                "ard_num_dims scales features differently, and Averaged permutes them: use one "
+                "without the other"
+            )
         self.image_shape = image_shape
         self.memory_budget = memory_budget
         for name, value in free_scales(self.network).items():
@@ -148,9 +153,7 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
         """What the evaluators would be asked for rows like those of x, and for other scales."""
         n_features, shape = x.shape[-1], self.image_shape
         shape = None if shape is None else resolve_image_shape(shape, n_features)
-        problem = problem_of(
-            self.network, (self._quantity,), shape, n_features, x.dtype, x.device
-        )
+        problem = problem_of(self.network, (self._quantity,), shape, n_features, x.dtype, x.device)
         return problem, rebuilding(self.network, self._quantity, shape, n_features)
 
 
@@ -180,9 +183,10 @@ for _name in ("w_std", "b_std", "readout_w_std", "readout_b_std"):
 
 _PARAMETERS = """Parameters
     ----------
-    network : Preset, Layer or None, default=None
+    network : Preset, Layer, Expression or None, default=None
         None is ``FullyConnected()``. Scales that are not 0 become learnable parameters:
-        ``raw_w_std`` and so on for a preset, ``raw_layers_0_w_std`` for a layer tree.
+        ``raw_w_std`` and so on for a preset, ``raw_layers_0_w_std`` for a layer tree,
+        ``raw_network_w_std`` for the network in an expression.
     image_shape : tuple of int or None, default=None
         (channels, *spatial) of the flattened rows, one entry may be -1.
     ard_num_dims : int or None, default=None

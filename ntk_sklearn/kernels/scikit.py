@@ -280,14 +280,16 @@ class _NetworkKernel(Kernel):
 
 _PARAMETERS = """Parameters
     ----------
-    network : Preset, Layer or None, default=None
+    network : Preset, Layer, Expression or None, default=None
         None is ``FullyConnected()``. A preset ties its scales over the layers; a layer tree has one
-        hyperparameter per layer and scale, named by path.
+        hyperparameter per layer and scale, named by path. An expression is made from the kernels of
+        networks, as `Normalized` is, and has the hyperparameters of all of them.
     image_shape : tuple of int or None, default=None
         (channels, *spatial) of the flattened rows of X, one entry may be -1; implied by 4-D X.
     scale_bounds : None, "fixed" or mapping, default=None
         Bounds of the hyperparameters by name, each (low, high) or "fixed"; None means (0.3, 3) for
-        weights and (0.01, 10) for biases, and "fixed" for a preset's readout, whose scale is an
+        weights and (0.01, 10) for biases (in expressions (1e-5, 1e5) for weights of a
+        mixture and (0.01, 10) for gamma), and "fixed" for a preset's readout, whose scale is an
         amplitude (multiply by a ConstantKernel). Scales that are 0 are fixed.
     backend : {"auto", "reference", "empirical"}, default="auto"
         The evaluator; "auto" takes the first that can run the network (see `explain`).

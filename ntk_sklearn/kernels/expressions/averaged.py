@@ -46,7 +46,8 @@ class Averaged(OfOne):
     >>> import numpy as np
     >>> from ntk_sklearn.kernels import NTK, Averaged
     >>> kernel = NTK(Averaged(group=[[0, 1, 2], [2, 1, 0]]))
-    >>> bool(np.isclose(kernel([[1.0, 2.0, 3.0]], [[3.0, 2.0, 1.0]]), kernel.diag([[1.0, 2.0, 3.0]])))
+    >>> x, reversed_x = [[1.0, 2.0, 3.0]], [[3.0, 2.0, 1.0]]
+    >>> bool(np.isclose(kernel(x, reversed_x), kernel(x, x))[0, 0])
     True
     """
 

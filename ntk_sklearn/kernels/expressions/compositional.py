@@ -76,7 +76,7 @@ class MyrtleCompositional(Expression):
     def build(self, gamma: Any = None) -> Layer:
         """Layers whose NNGP, scaled to unit diagonal, is the kernel.
 
-        A dense layer stands where the kernel of pooled positions enters :math:`\\kappa` again.
+        A dense layer stands where the kernel of pooled positions is taken as a covariance again.
 
         Raises
         ------

@@ -115,8 +115,8 @@ class Translations(Group):
         for axis in self._axes(len(spatial)):
             if spatial[axis] % step:
                 raise ValueError(
-                    f"{self!r} is no group on {spatial[axis]} positions: the step must divide their "
-                    "number"
+                    f"{self!r} is no group on {spatial[axis]} positions: the step must divide "
+                    "their number"
                 )
 
 
@@ -234,7 +234,7 @@ def _places(group: Group, n_features: int, image_shape: ImageShape) -> np.ndarra
 
 
 def _check_axis(group: Group, axis: Any, rank: int) -> None:
-    if isinstance(axis, bool) or not isinstance(axis, Integral) or not -rank <= axis < 0:
+    if isinstance(axis, bool) or not isinstance(axis, Integral) or not -rank <= int(axis) < 0:
         raise ValueError(
             f"axes of {group!r} count spatial axes from the end: -1 for the width; the images have "
             f"{rank}"
