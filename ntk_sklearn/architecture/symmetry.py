@@ -103,12 +103,14 @@ def _(layer: Conv | AvgPool | SumPool, motion: Motion, path: str) -> Motion:
     seen = windows(layer, motion.spatial)
     for window, n, reflected in zip(seen, motion.spatial, motion.reflected, strict=True):
         if reflected and not _reflects(window, n):
-            raise _AsymmetricError(f"{at(path)}: {layer!r} reads one end of {n} positions only")
+            raise _AsymmetricError(
+                f"{at(path)}: {type(layer).__name__} treats the two ends of {n} positions differently"
+            )
     for window, n, shift in zip(seen, motion.spatial, motion.shifts, strict=True):
         if shift and not _shifts(window, n, shift):
             raise _AsymmetricError(
-                f"{at(path)}: {layer!r} on {n} positions does not shift with an image moved by "
-                f"{shift}"
+                f"{at(path)}: {type(layer).__name__} on {n} positions does not move with an image "
+                f"that is moved by {shift}"
             )
     shifts = tuple(shift // w.stride for shift, w in zip(motion.shifts, seen, strict=True))
     return replace(motion, spatial=tuple(w.out for w in seen), shifts=shifts)
@@ -145,5 +147,5 @@ def _(layer: Concat | Product | Sum, motion: Motion, path: str) -> Motion:
         for k, branch in enumerate(layer.branches)
     }
     if len(ends) > 1:
-        raise _AsymmetricError(f"{at(path)}: the branches of {layer!r} move differently")
+        raise _AsymmetricError(f"{at(path)}: the branches of {type(layer).__name__} move differently")
     return ends.pop()
