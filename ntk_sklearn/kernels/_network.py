@@ -95,6 +95,11 @@ def within(values: Mapping[str, Any], part: str) -> dict[str, Any]:
     return {name[len(start) :]: v for name, v in values.items() if name.startswith(start)}
 
 
+def is_weight(name: str) -> bool:
+    """Whether a scale is the weight of a part of a mixture, by its name."""
+    return name.rpartition(".")[0].rpartition(".")[2] == "weights"
+
+
 def _check_names(network: Expression, values: Mapping[str, Any], known: list[str]) -> None:
     unknown = set(values) - set(known)
     if unknown:

@@ -14,7 +14,14 @@ from .._validation import as_rows, check_rows, resolve_image_shape
 from ..backends import Quantity
 from ._docs import documented
 from ._evaluate import Progress
-from ._network import Network, as_network, free_scales, with_default_network, with_scales
+from ._network import (
+    Network,
+    as_network,
+    free_scales,
+    is_weight,
+    with_default_network,
+    with_scales,
+)
 from ._output import check_out
 from .network_kernel import NetworkKernel
 
@@ -234,7 +241,7 @@ class _NetworkKernel(Kernel):
         last = name.rpartition(".")[2]
         default: Any = B_STD_BOUNDS if name.endswith("b_std") else W_STD_BOUNDS
         default = "fixed" if last.startswith("readout_") else default
-        if name.rpartition(".")[0].endswith("weights"):
+        if is_weight(name):
             default = WEIGHT_BOUNDS
         elif last == "gamma":
             default = GAMMA_BOUNDS
