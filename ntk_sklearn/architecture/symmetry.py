@@ -147,5 +147,7 @@ def _(layer: Concat | Product | Sum, motion: Motion, path: str) -> Motion:
         for k, branch in enumerate(layer.branches)
     }
     if len(ends) > 1:
-        raise _AsymmetricError(f"{at(path)}: the branches of {type(layer).__name__} move differently")
+        raise _AsymmetricError(
+            f"{at(path)}: the branches of {type(layer).__name__} move differently"
+        )
     return ends.pop()

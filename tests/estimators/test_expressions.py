@@ -123,6 +123,7 @@ def test_evidence_of_a_mixture_chooses_the_family(truth):
     assert found > other.log_marginal_likelihood_value_ + 5.0
 
 
+@pytest.mark.slow
 @each
 def test_evidence_rises(expression):
     start = NNGPRegressor(expression, noise=0.01).fit(X, y)

@@ -216,7 +216,7 @@ def as_group(group: Any) -> Group:
     return group if isinstance(group, Group) else Permutations(group)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def elements(group: Group, n_features: int, image_shape: ImageShape) -> np.ndarray:
     """The permutations (order, n_features) of a group, computed once."""
     found = group.indices(n_features, image_shape)

@@ -94,7 +94,7 @@ class DepthAveraged(OfOne):
     .. math:: k = \sum_d w_d k_d, \qquad \textstyle\sum_d w_d = 1
 
     is the kernel of the networks of all these depths side by side, each with a share of the output.
-    They have the same scales, and begin alike: all depths together cost one pass of the deepest.
+    They have the same scales, and begin alike: one pass over the layers of the deepest gives all.
 
     Parameters
     ----------

@@ -21,8 +21,9 @@ rng = np.random.default_rng(3)
 IMAGE = (2, 4, 4)
 X, Z = rng.normal(size=(5, 32)), rng.normal(size=(4, 32))
 X[4] = 0.5 * (X[4] + X[4].reshape(IMAGE)[..., ::-1].ravel())  # fixed by the flip
-CIRCULAR, FLAT = Convolutional(2, padding="circular"), Convolutional(
-    2, padding="circular", head="flatten"
+CIRCULAR, FLAT = (
+    Convolutional(2, padding="circular"),
+    Convolutional(2, padding="circular", head="flatten"),
 )
 FLIP = horizontal_flip()
 BOTH = pytest.mark.parametrize("kind", [NTK, NNGP])
@@ -39,10 +40,10 @@ CASES = [
     (Myrtle(), FLIP, True),
     (ResNet((1, 1)), FLIP, False),
     (ResNet((1, 1), strides=1), FLIP, True),
-    (CIRCULAR, translations(), True),
-    (FLAT, translations(), True),
-    (Convolutional(2), translations(), False),
-    (Convolutional(1, strides=2, padding="circular"), translations(), False),
+    (CIRCULAR, translations(axes=(-1,)), True),
+    (FLAT, translations(axes=(-2,)), True),
+    (Convolutional(2), translations(2), False),
+    (Convolutional(1, strides=2, padding="circular"), translations(axes=(-1,)), False),
     (Convolutional(1, strides=2, padding="circular"), translations(2), True),
     (Convolutional(1, filter=2, strides=2, padding="valid"), translations(2), True),
     (Convolutional(1, filter=(3, 1)), translations(axes=(-1,)), True),

@@ -101,13 +101,11 @@ def test_rate_is_a_hyperparameter_of_the_exponential():
     assert NNGP(MyrtleCompositional()).theta.shape == (0,)
     kernel = NNGP(MyrtleCompositional(activation="exponential", gamma=0.5), image_shape=IMAGE)
     assert [h.name for h in kernel.hyperparameters] == ["gamma"]
-    K, slopes = kernel(X, eval_gradient=True)
+    K, slopes = kernel(X[:2], eval_gradient=True)
     step = 1e-5
-    up, down = (
-        kernel.clone_with_theta(kernel.theta + sign * step)(X) for sign in (1.0, -1.0)
-    )
+    up, down = (kernel.clone_with_theta(kernel.theta + sign * step)(X[:2]) for sign in (1.0, -1.0))
     np.testing.assert_allclose(slopes[..., 0], (up - down) / (2.0 * step), atol=1e-9)
-    np.testing.assert_allclose(K, kernel(X), rtol=1e-12)
+    np.testing.assert_allclose(K, kernel(X[:2]), rtol=1e-12)
 
 
 def test_classifier():

@@ -24,7 +24,7 @@ from ntk_sklearn.kernels import (
 from ntk_sklearn.networks import Convolutional, FullyConnected
 
 rng = np.random.default_rng(7)
-X, Z = rng.normal(size=(7, 8)), rng.normal(size=(4, 8))
+X, Z = rng.normal(size=(5, 8)), rng.normal(size=(3, 8))
 IMAGE = (2, 2, 2)
 RELU, ERF = FullyConnected(2, b_std=0.3), FullyConnected(1, activation="erf")
 IMAGES, EVEN = Convolutional(1), Convolutional(1, filter=2)
@@ -47,10 +47,9 @@ def free(kernel):
 
 
 @each
-@pytest.mark.parametrize("kind", [NTK, NNGP])
-def test_slopes_are_those_of_differences(expression, kind, monkeypatch):
+def test_slopes_are_those_of_differences(expression, monkeypatch):
     monkeypatch.setattr(_evaluate, "side_within", lambda *_: 3)  # tiles on and off the diagonal
-    kernel, step = kind(expression, image_shape=IMAGE), 1e-5
+    kernel, step = NTK(expression, image_shape=IMAGE), 1e-5
     K, slopes = kernel(X, eval_gradient=True)
     np.testing.assert_allclose(K, kernel(X), rtol=1e-11)
     for k in range(len(kernel.theta)):
@@ -66,7 +65,7 @@ def test_contraction_of_the_slopes(expression, monkeypatch):
     monkeypatch.setattr(_differentiable, "_SMALL", 0.0)
     monkeypatch.setattr(_evaluate, "side_within", lambda *_: 3)
     kernel = NNGP(expression, image_shape=IMAGE)
-    weights = rng.normal(size=(7, 7))
+    weights = rng.normal(size=(5, 5))
     weights = weights + weights.T
     slopes = kernel(X, eval_gradient=True)[1]
     found, _ = kernel.of_network("nngp").contracted_gradient(X, torch.tensor(weights), free(kernel))
@@ -89,7 +88,7 @@ def test_gpytorch_kernel_has_the_same_values(expression, kind, torch_kind):
         np.testing.assert_allclose(kernel(x).to_dense(), K, **tolerance)
         np.testing.assert_allclose(kernel(x, z).to_dense(), C, **tolerance)
         np.testing.assert_allclose(kernel(x, diag=True), np.diag(K), **tolerance)
-        np.testing.assert_allclose(kernel(x[:4], z, diag=True), np.diag(C[:4]), **tolerance)
+        np.testing.assert_allclose(kernel(x[:3], z, diag=True), np.diag(C[:3]), **tolerance)
         batch = torch.stack([x, 2.0 * x])
         np.testing.assert_allclose(kernel(batch).to_dense()[1], plain(2.0 * X), **tolerance)
 
@@ -97,7 +96,7 @@ def test_gpytorch_kernel_has_the_same_values(expression, kind, torch_kind):
 @each
 def test_gpytorch_gradients_in_rows_and_scales(expression):
     kernel = NNGPKernel(expression, image_shape=IMAGE).double()
-    x, z = torch.tensor(X[:3]), torch.tensor(Z[:2])
+    x, z = torch.tensor(X[:2]), torch.tensor(Z[:1])
 
     def call(rows, *raw):
         values = dict(zip((n for n, _ in kernel.named_parameters()), raw, strict=True))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from ntk_sklearn.kernels import (
     NNGP,
@@ -14,6 +17,7 @@ from ntk_sklearn.kernels import (
     Mixture,
     Multiplied,
     Normalized,
+    _evaluate,
 )
 from ntk_sklearn.networks import (
     Activation,
@@ -125,24 +129,34 @@ def test_float32_is_that_much_less_precise(case):
 
 
 @each
-@pytest.mark.parametrize("backend", ["auto", "reference"])
-def test_small_tiles_change_nothing(case, backend, monkeypatch):
-    from ntk_sklearn.kernels import _evaluate
-
-    kernel = NTK(case[0], image_shape=IMAGE, backend=backend)
+def test_small_tiles_change_nothing(case, monkeypatch):
+    kernel = NTK(case[0], image_shape=IMAGE)
     K, C, d = kernel(X), kernel(X, Z), kernel.diag(X)
     plan = _evaluate.plan_matrix
     monkeypatch.setattr(
-        _evaluate, "plan_matrix", lambda *args, **kw: _with_side(plan(*args, **kw), 2)
+        _evaluate, "plan_matrix", lambda *args, **kw: replace(plan(*args, **kw), side=4)
     )
     for found, expected in ((kernel(X), K), (kernel(X, Z), C), (kernel.diag(X), d)):
         np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-def _with_side(plan, side):
-    from dataclasses import replace
+@each
+def test_reference_evaluator_agrees(case):
+    found = NNGP(case[0], image_shape=IMAGE, backend="reference")(X)
+    np.testing.assert_allclose(found, of(NNGP, case[0])(X), rtol=1e-9)
 
-    return replace(plan, side=side)
+
+def test_threads_change_no_bits():
+    kernel, before, found = of(NTK, CASES["nested"][0]), torch.get_num_threads(), []
+    rows = np.tile(X, (8, 1)) + np.arange(72.0)[:, None]
+    for n in (1, 3):
+        torch.set_num_threads(n)
+        try:
+            found.append((kernel(rows), kernel.diag(rows)))
+        finally:
+            torch.set_num_threads(before)
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_array_equal(found[0][1], found[1][1])
 
 
 def test_ones_on_the_diagonal_are_exact():
