@@ -104,7 +104,7 @@ def _(layer: Conv | AvgPool | SumPool, motion: Motion, path: str) -> Motion:
     for window, n, reflected in zip(seen, motion.spatial, motion.reflected, strict=True):
         if reflected and not _reflects(window, n):
             raise _AsymmetricError(
-                f"{at(path)}: {type(layer).__name__} treats the two ends of {n} positions differently"
+                f"{at(path)}: {type(layer).__name__} treats the ends of {n} positions differently"
             )
     for window, n, shift in zip(seen, motion.spatial, motion.shifts, strict=True):
         if shift and not _shifts(window, n, shift):

@@ -100,5 +100,5 @@ def test_unknown_layers_are_not_trusted():
 
 def test_reasons_name_the_layer():
     network = Serial(Conv(3), Activation(), Conv(2), GlobalAvgPool(), Dense())
-    assert "layers.2: Conv treats the two ends" in asymmetry(network, SHAPE, FLIP)
+    assert "layers.2: Conv treats the ends" in asymmetry(network, SHAPE, FLIP)
     assert "layers.0: Conv on 6 positions does not move" in asymmetry(network, SHAPE, ONE)

@@ -93,9 +93,9 @@ def test_gpytorch_kernel_has_the_same_values(expression, kind, torch_kind):
         np.testing.assert_allclose(kernel(batch).to_dense()[1], plain(2.0 * X), **tolerance)
 
 
-@each
-def test_gpytorch_gradients_in_rows_and_scales(expression):
-    kernel = NNGPKernel(expression, image_shape=IMAGE).double()
+@pytest.mark.parametrize("name", ["normalized", "mixture", "averaged images", "both arguments"])
+def test_gpytorch_gradients_in_rows_and_scales(name):
+    kernel = NNGPKernel(CASES[name], image_shape=IMAGE).double()
     x, z = torch.tensor(X[:2]), torch.tensor(Z[:1])
 
     def call(rows, *raw):
