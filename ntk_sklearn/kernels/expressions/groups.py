@@ -34,8 +34,16 @@ class Group(ABC):
         """Motions of positions that generate the group; None where none are known."""
 
     def orbit(self, X: Any, image_shape: ImageShape = None) -> np.ndarray:
-        """All transformed rows (order, n, n_features): ``orbit(X)[g]`` is g applied to X."""
+        """All transformed rows (order, n, n_features): ``orbit(X)[g]`` is g applied to X.
+
+        Parameters
+        ----------
+        X : array-like, (n, n_features) or images (n, channels, *spatial)
+        image_shape : tuple of int or None
+            (channels, *spatial) of flattened rows.
+        """
         rows = np.asarray(X)
+        image_shape = rows.shape[1:] if image_shape is None and rows.ndim > 2 else image_shape
         rows = rows.reshape(len(rows), -1)
         found: np.ndarray = np.moveaxis(rows[:, elements(self, rows.shape[1], image_shape)], 1, 0)
         return found

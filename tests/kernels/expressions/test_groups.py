@@ -19,6 +19,7 @@ def test_flip_mirrors_every_channel():
         identity, flipped = Flip(axis).orbit(x[None], SHAPE)[:, 0]
         np.testing.assert_array_equal(identity, x)
         np.testing.assert_array_equal(flipped.reshape(SHAPE), np.flip(image, axis))
+    np.testing.assert_array_equal(Flip().orbit(image[None]), Flip().orbit(x[None], SHAPE))
 
 
 def test_translations_roll_images():
