@@ -25,6 +25,7 @@ from .layout import Positions, demanded_positions
 from .normalization import Dropout, LayerNorm
 from .product import Product
 from .shapes import Shape, infer_shape
+from .symmetry import Motion, asymmetry
 from .windows import ShapeError, Window, windows
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Identity",
     "Layer",
     "LayerNorm",
+    "Motion",
     "NetworkError",
     "Positions",
     "Product",
@@ -50,6 +52,7 @@ __all__ = [
     "Sum",
     "SumPool",
     "Window",
+    "asymmetry",
     "check_network",
     "check_random_outputs",
     "check_trainable",

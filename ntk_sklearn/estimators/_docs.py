@@ -5,9 +5,10 @@ from __future__ import annotations
 from ..kernels._docs import documented
 
 _PARTS = {
-    "network": """network : Preset, Layer, "precomputed" or None, default=None
+    "network": """network : Preset, Layer, Expression, "precomputed" or None, default=None
         The network whose infinite-width limit is taken; None is ``FullyConnected()``. A preset of
-        finite `width` gives the empirical kernel of random networks. With "precomputed", X is the
+        finite `width` gives the empirical kernel of random networks; an expression is made from the
+        kernels of networks, as ``Normalized(FullyConnected())`` is. With "precomputed", X is the
         kernel matrix of the training rows, later of new against training rows.
     image_shape : tuple of int or None, default=None
         (channels, *spatial) of the flattened rows of X, one entry may be -1; implied by 4-D X.""",

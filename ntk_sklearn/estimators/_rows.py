@@ -11,7 +11,8 @@ import numpy as np
 from ..architecture import Dropout, contains
 from ..inference import Groups, equal_rows, ungrouped
 from ..kernels import NNGP, NTK
-from ..kernels._network import tree
+from ..kernels._lowering import is_network
+from ..kernels._network import as_network, trees
 from ..kernels.precomputed import Precomputed
 
 Kernel = NTK | NNGP | Precomputed
@@ -55,9 +56,14 @@ class TrainingRows:
         return TrainingRows(self.kernel, first, first), groups
 
 
+def of_one_network(kernel: Kernel) -> bool:
+    """Whether NNGP and NTK are those of one network, which has a spread over initializations."""
+    return not isinstance(kernel, Precomputed) and is_network(as_network(kernel.network))
+
+
 def _masked(kernel: NTK | NNGP) -> bool:
     """Whether equal rows have masks of their own."""
-    return contains(tree(kernel.of_network().network), Dropout)
+    return any(contains(layers, Dropout) for layers in trees(as_network(kernel.network)))
 
 
 def training_rows(kernel: Kernel, rows: np.ndarray, kept: np.ndarray) -> TrainingRows:

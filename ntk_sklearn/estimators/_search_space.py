@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels import NNGP
-from ..kernels._network import as_network, free_scales
+from ..kernels._network import as_network, free_scales, is_weight
 
 # Where the search starts if the noise is "auto", in units of the mean square of the targets: from
 # the small value of "auto" it would often end where the network interpolates the noise.
@@ -57,11 +57,11 @@ class SearchSpace:
         return chosen
 
     def at_bounds(self, logs: np.ndarray) -> list[str]:
-        """Who is at a bound, and at which."""
+        """Who is at a bound, and at which; but for parts of a mixture that do not help."""
         found = []
         for k, name in enumerate(self.names):
             label = f"input_scale[{k - self.names.index(name)}]" if name == "input_scale" else name
-            for bound in self.bounds[k]:
+            for bound in self.bounds[k][int(is_weight(name)) :]:
                 if np.isclose(logs[k], bound, rtol=0.0, atol=1e-6):
                     found.append(f"{label} ({np.exp(bound):.3g})")
         return found

@@ -22,6 +22,7 @@ from ..inference import (
     target_scale,
 )
 from ..kernels import NNGP
+from ..kernels._lowering import averages
 from ..kernels._network import as_network, finite_width
 from ..kernels.precomputed import Precomputed, is_precomputed
 from ..solvers import Factorization
@@ -229,6 +230,11 @@ class NNGPRegressor(NetworkRegressor):
             raise ValueError(f"n_restarts must be >= 0, got {self.n_restarts!r}")
         if self.ard and finite_width(as_network(self.network)) is not None:
             raise ValueError("ard=True needs a network of infinite width")
+        if self.ard and averages(as_network(self.network)):
+            raise ValueError(
+                "ard=True scales features differently, and Averaged permutes them: its averages "
+                "would not be over the transformed rows. Use one without the other"
+            )
 
     def _optimum(
         self,

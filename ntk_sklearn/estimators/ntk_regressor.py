@@ -20,7 +20,7 @@ from ._base import check_weights
 from ._docs import estimator_docs
 from ._progress import reports_progress
 from ._regression import NetworkRegressor
-from ._rows import training_rows
+from ._rows import of_one_network, training_rows
 from ._trained import TrainedNetwork
 
 
@@ -157,7 +157,7 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
         scale = target_scale(targets, weight, self.normalize_y)
         # one network has no spread, and that after training on other losses has no formula
         has_spread = self.initial == "zero" and self.loss == "squared"
-        spread = self.uncertainty == "ensemble" and not data.precomputed and has_spread
+        spread = self.uncertainty == "ensemble" and of_one_network(kernel) and has_spread
         fitted = self._train(
             data,
             scale.normalized(targets),
@@ -240,6 +240,12 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
         if isinstance(self.kernel_, Precomputed):
             if self.uncertainty == "ntkgp":
                 self.kernel_.refuse_error_bars()
+        elif self.uncertainty == "ensemble" and not of_one_network(self.kernel_):
+            raise ValueError(
+                "uncertainty='ensemble' is the spread of one network, and this kernel is that of "
+                f"none: {self.kernel_.network!r}; its NNGP and NTK do not belong together. Take "
+                "uncertainty='ntkgp', or NNGPRegressor"
+            )
         elif self.uncertainty == "ensemble" and not self.nngp_train_.size:
             raise ValueError("uncertainty='ensemble' was set after fit: fit again")
         if np.ndim(t):

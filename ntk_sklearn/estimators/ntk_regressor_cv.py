@@ -10,11 +10,11 @@ import numpy as np
 
 from .._validation import all_or_nothing
 from ..inference import target_scale
-from ..kernels.precomputed import is_precomputed
 from ._base import check_weights
 from ._docs import estimator_docs
 from ._left_out import LeftOutRegressor, r_squared
 from ._progress import reports_progress
+from ._rows import of_one_network
 from ._search_data import Posed, Variance
 from ._search_docs import search_docs
 from ._training import make_schedule
@@ -147,7 +147,7 @@ class NTKRegressorCV(TrainingSearch, NTKRegressor):  # type: ignore[override]  #
         rows, y, kernel = self._fit_rows(X, y, multi_output=True, y_numeric=True)
         weight = check_weights(sample_weight, rows)
         y = np.asarray(y, dtype=np.float64)
-        spread = self.uncertainty == "ensemble" and not is_precomputed(self.network)
+        spread = self.uncertainty == "ensemble" and of_one_network(kernel)
         keep = self.uncertainty is not None
         found = self._search(kernel, rows, y, weight, sample_weight, spread, keep)
         scale = target_scale(*_columns(y, weight), self.normalize_y)

@@ -1,7 +1,43 @@
 """Kernels of infinitely wide networks for scikit-learn and GPyTorch."""
 
+from .expressions import (
+    Added,
+    Averaged,
+    DepthAveraged,
+    Expression,
+    Flip,
+    Group,
+    Mixture,
+    Multiplied,
+    MyrtleCompositional,
+    Normalized,
+    Permutations,
+    Translations,
+    horizontal_flip,
+    translations,
+)
 from .gpytorch import NNGPKernel, NTKKernel
 from .network_kernel import NetworkKernel
 from .scikit import NNGP, NTK
 
-__all__ = ["NNGP", "NTK", "NNGPKernel", "NTKKernel", "NetworkKernel"]
+__all__ = [
+    "NNGP",
+    "NTK",
+    "Added",
+    "Averaged",
+    "DepthAveraged",
+    "Expression",
+    "Flip",
+    "Group",
+    "Mixture",
+    "Multiplied",
+    "MyrtleCompositional",
+    "NNGPKernel",
+    "NTKKernel",
+    "NetworkKernel",
+    "Normalized",
+    "Permutations",
+    "Translations",
+    "horizontal_flip",
+    "translations",
+]

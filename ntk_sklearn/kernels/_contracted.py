@@ -7,14 +7,15 @@ forgotten, so that no array has more entries than the matrix, for any number of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..backends import Problem, mirrored
-from ._batch import Rebuild
+from ..backends import mirrored
 from ._differentiable import DifferentiableKernel, Piece
+from ._terms_graph import differentiable
 
 Slopes = tuple[Tensor | None, Tensor | None, Tensor | None]
 
@@ -113,10 +114,10 @@ class _Blocks:
 
 
 def contracted_gradient(
-    problem: Problem,
+    problem: Any,
     X: Tensor,
     weights: Tensor,
-    rebuild: Rebuild,
+    rebuild: Any,
     values: Mapping[str, float],
     input_scale: np.ndarray | None = None,
     memory_budget: int | str | None = None,
@@ -134,7 +135,7 @@ def contracted_gradient(
     """
     if not values and input_scale is None:
         return np.zeros(0), np.zeros(0)
-    kernel = DifferentiableKernel(problem, rebuild, tuple(values), memory_budget)
+    kernel = differentiable(problem, rebuild, tuple(values), memory_budget)
     x = X.to(device=problem.device, dtype=problem.dtype)
     x = x if input_scale is None else x * torch.as_tensor(input_scale).to(x)
     scales = torch.tensor([*values.values()], dtype=x.dtype, device=x.device)

@@ -41,8 +41,11 @@ from ..gram import (
     workspace_budget,
 )
 from ._output import is_file
+from ._terms import Mean, TermsProblem, walk
+from ._terms_evaluator import TermsEvaluator
 from ._torch_threads import single_threaded_torch
 
+AnyProblem = Problem | TermsProblem
 Progress = Callable[[int, int], object] | bool | None
 EVALUATORS: tuple[Evaluator, ...] = (
     FusedEvaluator(),
@@ -107,8 +110,21 @@ def _reads(network: Layer, shape: Shape) -> bool:
     return True
 
 
+def evaluator_of(problem: AnyProblem, backend: str = "auto") -> Any:
+    """Who evaluates a problem: the evaluator of its networks, or what combines several.
+
+    Raises
+    ------
+    ValueError
+        If the named evaluator does not exist or cannot run a network, with its reasons.
+    """
+    if isinstance(problem, TermsProblem):
+        return TermsEvaluator(problem, lambda part: choose(part, EVALUATORS, backend))
+    return choose(problem, EVALUATORS, backend)
+
+
 def matrix(
-    problem: Problem,
+    problem: AnyProblem,
     X: Tensor,
     Z: Tensor | None,
     backend: str = "auto",
@@ -122,7 +138,7 @@ def matrix(
     ``progress(done, total)`` is called with 0 before the first tile and after each tile, in the
     calling thread; True shows a bar.
     """
-    evaluator = choose(problem, EVALUATORS, backend)
+    evaluator = evaluator_of(problem, backend)
     n, m = len(X), len(X if Z is None else Z)
     plan = plan_matrix(evaluator, problem, (n, m), Z is None, memory_budget, out)
     with reporting(progress, n * (n + 1) // 2 if Z is None else n * m) as report:
@@ -144,10 +160,10 @@ def matrix(
 
 
 def diagonal(
-    problem: Problem, X: Tensor, backend: str = "auto", memory_budget: int | str | None = None
+    problem: AnyProblem, X: Tensor, backend: str = "auto", memory_budget: int | str | None = None
 ) -> np.ndarray:
     """The diagonals (n_outputs, n) of the Grams, without the Grams."""
-    evaluator = choose(problem, EVALUATORS, backend)
+    evaluator = evaluator_of(problem, backend)
     plan = plan_matrix(evaluator, problem, (len(X), 1), False, memory_budget)
     x = evaluator.prepare(problem, X)
     threads = plan.threads()
@@ -179,7 +195,7 @@ class Plan:
         Bytes: of the matrix, of the prepared rows, of the work on the tiles that run at once.
     """
 
-    evaluator: Evaluator
+    evaluator: Any
     side: int
     n_tiles: int
     workers: int
@@ -194,8 +210,8 @@ class Plan:
 
 
 def plan_matrix(
-    evaluator: Evaluator,
-    problem: Problem,
+    evaluator: Any,
+    problem: Any,
     size: tuple[int, int],
     symmetric: bool,
     memory_budget: int | str | None,
@@ -222,7 +238,8 @@ def plan_matrix(
     def count(side: int) -> int:
         return n_tiles(*size, side, symmetric)
 
-    bytes_of, best = evaluator.workspace(problem), evaluator.tile_side(problem)
+    bytes_of: tuple[int, int] = evaluator.workspace(problem)
+    best = evaluator.tile_side(problem)
     overhead = tile_overhead(evaluator, problem)
     if evaluator.concurrent:
         least = least_side(evaluator, problem)
@@ -255,9 +272,21 @@ def gradient_side(
     copies: int,
 ) -> int:
     """Rows of a tile, at most `best`, for work that keeps the reference's arrays `copies` times."""
-    workspace = workspace_budget(shape, problem.numpy_dtype, parse_budget(memory_budget))
     per_pair, per_input = ReferenceEvaluator().workspace(problem)
-    return tile_side(copies * per_pair, copies * per_input, best, workspace)
+    return side_within(problem, shape, memory_budget, best, copies * per_pair, copies * per_input)
+
+
+def side_within(
+    problem: AnyProblem,
+    shape: tuple[int, ...],
+    memory_budget: int | str | None,
+    best: int,
+    per_pair: int,
+    per_input: int,
+) -> int:
+    """Rows of a tile, at most `best`, for work of so many bytes beside matrices of a shape."""
+    workspace = workspace_budget(shape, problem.numpy_dtype, parse_budget(memory_budget))
+    return tile_side(per_pair, per_input, best, workspace)
 
 
 def gradient_tiles(n: int, m: int, side: int, symmetric: bool) -> Iterator[Tile]:
@@ -266,13 +295,15 @@ def gradient_tiles(n: int, m: int, side: int, symmetric: bool) -> Iterator[Tile]
 
 
 def explain(
-    problem: Problem, n: int, backend: str = "auto", memory_budget: int | str | None = None
+    problem: AnyProblem, n: int, backend: str = "auto", memory_budget: int | str | None = None
 ) -> str:
     """Which evaluator would run a Gram of n rows, in which tiles and threads, in how much memory.
 
     What would be refused is told, not raised; but for a `backend` that does not exist.
     """
     lines = [f"Gram of {n} x {n}, {problem.dtype} on {problem.device}"]
+    if isinstance(problem, TermsProblem):
+        return "\n".join([*lines, *_explain_terms(problem, n, backend, memory_budget)])
     for evaluator in EVALUATORS:
         why = evaluator.why_not(problem)
         lines.append(f"{evaluator.name}: {'; '.join(why) if why else 'can run'}")
@@ -285,6 +316,29 @@ def explain(
     except MemoryError as error:
         return "\n".join([*lines, f"chosen: {chosen.name}", f"refused: {error}"])
     return "\n".join([*lines, *_told(plan, n)])
+
+
+def _explain_terms(
+    problem: TermsProblem, n: int, backend: str, memory_budget: int | str | None
+) -> list[str]:
+    """The same for an expression: who runs its networks, and how groups act."""
+    try:
+        chosen = evaluator_of(problem, backend)
+    except ValueError as error:
+        return [f"refused: {error}"]
+    lines = []
+    for part, evaluator in chosen.parts.items():
+        lines += [
+            f"{evaluator.name}: {output.quantity} of {output.network!r}" for output in part.outputs
+        ]
+    found = dict.fromkeys(t for output in problem.outputs for t in walk(output))
+    for mean in (t for t in found if isinstance(t, Mean)):
+        of = f"both arguments ({mean.why_both})" if mean.both else "one argument"
+        lines.append(f"averaged over {len(mean.moves())} transformations of {of}: {mean.group!r}")
+    try:
+        return lines + _told(plan_matrix(chosen, problem, (n, n), True, memory_budget), n)
+    except MemoryError as error:
+        return [*lines, f"refused: {error}"]
 
 
 def _able(problem: Problem, backend: str) -> list[Evaluator]:

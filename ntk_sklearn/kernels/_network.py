@@ -1,4 +1,4 @@
-"""What kernels accept as a network: None, a preset or a layer tree."""
+"""What kernels accept as a network: None, a preset, a layer tree or an expression."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 from ..architecture import Layer, check_network, replace, scales
 from ..backends import FiniteWidth
 from ..presets import FullyConnected, Preset
+from ._expression import Expression
 
-Network = Preset | Layer
+Network = Preset | Layer | Expression
 
 
 def as_network(network: Any) -> Network:
@@ -19,16 +20,16 @@ def as_network(network: Any) -> Network:
     Raises
     ------
     TypeError
-        For anything that is neither a preset nor a layer.
+        For anything that is neither a preset, a layer nor a kernel expression.
     """
     if network is None:
         return FullyConnected()
-    if isinstance(network, (Preset, Layer)):
+    if isinstance(network, (Preset, Layer, Expression)):
         return network
     raise TypeError(
         "network must be None, a preset such as FullyConnected(depth=3), 'precomputed' (in "
-        "estimators), or a tree of layers such "
-        f"as Serial(Dense(), Activation('relu'), Dense()), got {network!r}"
+        "estimators), a tree of layers such as Serial(Dense(), Activation('relu'), Dense()), or a "
+        f"kernel expression such as Normalized(FullyConnected()), got {network!r}"
     )
 
 
@@ -40,12 +41,34 @@ def with_default_network(owner: Any, params: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
+def parts(network: Network) -> dict[str, Network]:
+    """The networks that an expression is made from, by name; none of a network."""
+    if not isinstance(network, Expression):
+        return {}
+    return {name: as_network(part) for name, part in network.parts().items()}
+
+
 def tree(network: Network, values: Mapping[str, Any] | None = None) -> Layer:
-    """The checked layer tree, with some scales replaced by other values (or tensors)."""
+    """The checked layer tree, with some scales replaced by other values (or tensors).
+
+    Raises
+    ------
+    TypeError
+        For an expression, which has several.
+    """
     changed = with_scales(network, values or {})
+    if isinstance(changed, Expression):
+        raise TypeError(f"a network is needed here, got the kernel expression {network!r}")
     layers = changed.build() if isinstance(changed, Preset) else changed
     check_network(layers)
     return layers
+
+
+def trees(network: Network) -> list[Layer]:
+    """The layer trees of a network, or of the networks that an expression is made from."""
+    if not isinstance(network, Expression):
+        return [tree(network)]
+    return [layers for part in parts(network).values() for layers in trees(part)]
 
 
 def with_scales(network: Network, values: Mapping[str, Any]) -> Network:
@@ -54,21 +77,73 @@ def with_scales(network: Network, values: Mapping[str, Any]) -> Network:
         return network
     if isinstance(network, Preset):
         return network.with_scales(values)
-    return replace(network, values)
+    if isinstance(network, Layer):
+        return replace(network, values)
+    own = {name: value for name, value in values.items() if name in network.own_scales}
+    inside = {
+        name: with_scales(part, within(values, name)) for name, part in parts(network).items()
+    }
+    _check_names(
+        network, values, [*own, *(f"{name}.{s}" for name in inside for s in within(values, name))]
+    )
+    return network.rebuilt(inside, own)
+
+
+def within(values: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """The scales of a part of an expression, by the names that they have there."""
+    start = f"{part}."
+    return {name[len(start) :]: v for name, v in values.items() if name.startswith(start)}
+
+
+def is_weight(name: str) -> bool:
+    """Whether a scale is the weight of a part of a mixture, by its name."""
+    return name.rpartition(".")[0].rpartition(".")[2] == "weights"
+
+
+def _check_names(network: Expression, values: Mapping[str, Any], known: list[str]) -> None:
+    unknown = set(values) - set(known)
+    if unknown:
+        raise ValueError(f"{network!r} has no scales {sorted(unknown)}")
 
 
 def free_scales(network: Network) -> dict[str, float]:
-    """The scales that can be varied: those that are not 0, and none for a finite width."""
+    """The scales that can be varied: those that are not 0, and none for a finite width.
+
+    Those of the parts of an expression have the name of the part in front.
+    """
     if finite_width(network) is not None:
         return {}
+    if isinstance(network, Expression):
+        inside = {
+            f"{name}.{scale}": value
+            for name, part in parts(network).items()
+            for scale, value in free_scales(part).items()
+        }
+        return network.own_scales | inside
     found = network.scales if isinstance(network, Preset) else scales(network)
     return {name: value for name, value in found.items() if value != 0}
 
 
 def finite_width(network: Network) -> FiniteWidth | None:
-    """The finite width of a preset, or None for the infinite-width limit."""
+    """The finite width of a preset, or None for the infinite-width limit.
+
+    Of an expression that of the first part that has one.
+    """
+    if isinstance(network, Expression):
+        found = [finite_width(part) for part in parts(network).values()]
+        return next((width for width in found if width is not None), None)
     width = getattr(network, "width", math.inf)
     if width == math.inf:
         return None
     preset: Any = network
     return FiniteWidth(preset.width, preset.n_networks, preset.random_state)
+
+
+def structure(network: Network) -> str:
+    """What a network is but for the values of its scales, printed."""
+    ones = with_scales(network, dict.fromkeys(free_scales(network), 1.0))
+    if not isinstance(ones, Expression):
+        return repr(tree(ones))
+    inside = [f"{name}={structure(part)}" for name, part in parts(ones).items()]
+    own = {k: v for k, v in ones.compared().items() if k not in ("network", "networks")}
+    return f"{type(ones).__name__}({', '.join([*inside, *(f'{k}={v!r}' for k, v in own.items())])})"

@@ -11,15 +11,14 @@ from gpytorch.constraints import Positive
 from torch import Tensor
 
 from .._validation import resolve_image_shape
-from ..architecture import Layer
-from ..backends import Problem, Quantity
-from . import _evaluate
+from ..backends import Quantity
 from ._autograd import kernel_matrix
 from ._batch import batch_shape, collapse, flatten_batch
-from ._differentiable import DifferentiableKernel
 from ._docs import documented
 from ._guards import check_tensor, warn_of_iterative_solves
-from ._network import Network, as_network, finite_width, free_scales, tree
+from ._lowering import averages, problem_of, rebuilding
+from ._network import Network, as_network, free_scales, structure
+from ._terms_graph import differentiable
 from .network_kernel import same_memory
 
 
@@ -46,10 +45,15 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
             ard_num_dims=ard_num_dims, batch_shape=batch_shape, active_dims=active_dims, **kwargs
         )
         self.network = as_network(network)
-        tree(self.network)  # checks all values, of which the constraints below see only the sign
+        # checks all values, of which the constraints below see only the sign
+        self._structure = structure(self.network)
+        if self.has_lengthscale and averages(self.network):
+            raise ValueError(
+                "ard_num_dims scales features differently, and Averaged permutes them: use one "
+                "without the other"
+            )
         self.image_shape = image_shape
         self.memory_budget = memory_budget
-        self._structure = _structure(self.network)
         for name, value in free_scales(self.network).items():
             self._register_scale(name, value)
 
@@ -141,26 +145,16 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
             return x.new_empty(*batch, x.shape[-2], *(() if diag else z.shape[-2:-1]))
         rows = flatten_batch(x, batch)
         columns = None if z is x else flatten_batch(z, batch)
-        kernel = DifferentiableKernel(
-            self._problem(tree(self.network), x), self._tree, tuple(scales), self.memory_budget
-        )
+        kernel = differentiable(*self._problem(x), tuple(scales), self.memory_budget)
         found = kernel_matrix(kernel, rows, columns, _stacked(scales, batch, x), diag)
         return found.reshape(*batch, *found.shape[1:])
 
-    def _problem(self, layers: Layer, x: Tensor) -> Problem:
-        """What the evaluators would be asked for rows like those of x."""
+    def _problem(self, x: Tensor) -> tuple[Any, Any]:
+        """What the evaluators would be asked for rows like those of x, and for other scales."""
         n_features, shape = x.shape[-1], self.image_shape
         shape = None if shape is None else resolve_image_shape(shape, n_features)
-        return Problem(
-            _evaluate.outputs(layers, self._quantity),
-            _evaluate.input_shape(layers, shape, n_features),
-            x.dtype,
-            x.device,
-            finite_width(self.network),
-        )
-
-    def _tree(self, values: Mapping[str, Any]) -> Layer:
-        return tree(self.network, values)
+        problem = problem_of(self.network, (self._quantity,), shape, n_features, x.dtype, x.device)
+        return problem, rebuilding(self.network, self._quantity, shape, n_features)
 
 
 def _raw(name: str) -> str:
@@ -171,11 +165,6 @@ def _stacked(scales: Mapping[str, Tensor], batch: torch.Size, like: Tensor) -> T
     """(B, n_scales), in the precision of the rows."""
     values = [flatten_batch(value, batch)[:, 0, 0].to(like.dtype) for value in scales.values()]
     return torch.stack(values, -1) if values else like.new_empty(batch.numel(), 0)
-
-
-def _structure(network: Network) -> str:
-    """The tree with all learnable scales set to 1, printed."""
-    return repr(tree(network, dict.fromkeys(free_scales(network), 1.0)))
 
 
 def _scale_property(name: str) -> property:
@@ -194,9 +183,10 @@ for _name in ("w_std", "b_std", "readout_w_std", "readout_b_std"):
 
 _PARAMETERS = """Parameters
     ----------
-    network : Preset, Layer or None, default=None
+    network : Preset, Layer, Expression or None, default=None
         None is ``FullyConnected()``. Scales that are not 0 become learnable parameters:
-        ``raw_w_std`` and so on for a preset, ``raw_layers_0_w_std`` for a layer tree.
+        ``raw_w_std`` and so on for a preset, ``raw_layers_0_w_std`` for a layer tree,
+        ``raw_network_w_std`` for the network in an expression.
     image_shape : tuple of int or None, default=None
         (channels, *spatial) of the flattened rows, one entry may be -1.
     ard_num_dims : int or None, default=None

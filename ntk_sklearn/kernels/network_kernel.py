@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..architecture import Layer
-from ..backends import Problem, Quantity
+from ..backends import Quantity
 from ..finite import INITIAL_WIDTH, initial_outputs
 from . import _evaluate
 from ._contracted import contracted_gradient
+from ._expression import Expression
 from ._gradient import gradient
+from ._lowering import problem_of, rebuilding
 from ._network import Network, finite_width, free_scales, tree
 from ._output import check_out
+from ._terms_graph import DifferentiableTerms, differentiable
+from ._terms_graph import gradient as gradient_of_terms
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class NetworkKernel:
 
     Parameters
     ----------
-    network : Preset or Layer
+    network : Preset, Layer or Expression
     quantities : tuple of {"nngp", "ntk"}
         What is computed, in one pass.
     image_shape : tuple of int or None
@@ -46,16 +49,11 @@ class NetworkKernel:
     dtype: str = "float64"
     memory_budget: int | str | None = None
 
-    def problem(self, n_features: int) -> Problem:
+    def problem(self, n_features: int) -> Any:
         """What the evaluators are asked for rows of `n_features` values."""
-        layers = tree(self.network)
-        return Problem(
-            outputs=_evaluate.outputs(layers, *self.quantities),
-            input_shape=_evaluate.input_shape(layers, self.image_shape, n_features),
-            dtype=_evaluate.resolve_dtype(self.dtype),
-            device=_evaluate.resolve_device(self.device),
-            finite=finite_width(self.network),
-        )
+        dtype, device = _evaluate.resolve_dtype(self.dtype), _evaluate.resolve_device(self.device)
+        read = self.image_shape, n_features
+        return problem_of(self.network, self.quantities, *read, dtype, device)
 
     def matrix(
         self,
@@ -105,6 +103,11 @@ class NetworkKernel:
 
     def initial_outputs(self, X: np.ndarray, n_outputs: int, random_state: int) -> np.ndarray:
         """Outputs (n, n_outputs) of one untrained network: a finite one, wide unless it says so."""
+        if isinstance(self.network, Expression):
+            raise ValueError(
+                "initial='random' needs one network, not the kernel expression "
+                f"{type(self.network).__name__}"
+            )
         finite = finite_width(self.network)
         width = INITIAL_WIDTH if finite is None else finite.width
         shape = self.problem(X.shape[1]).input_shape
@@ -112,13 +115,19 @@ class NetworkKernel:
 
     def gradient(self, X: np.ndarray, free: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """The Gram of the one quantity and its derivatives in log scales, (n, n, n_scales)."""
-        values = {name: free_scales(self.network)[name] for name in free}
+        x, values = _tensor(X), self._values(free)
+        problem, rebuild = self.problem(x.shape[1]), self._rebuild(x.shape[1])
+        kernel = differentiable(problem, rebuild, tuple(values), self.memory_budget)
+        if isinstance(kernel, DifferentiableTerms):
+            return gradient_of_terms(kernel, x, values)
+        return gradient(problem, x, rebuild, values, self.memory_budget)
 
-        def rebuild(scales: Mapping[str, Tensor]) -> Layer:
-            return tree(self.network, scales)
+    def _values(self, free: Sequence[str]) -> dict[str, float]:
+        scales = free_scales(self.network)
+        return {name: scales[name] for name in free}
 
-        x = _tensor(X)
-        return gradient(self.problem(x.shape[1]), x, rebuild, values, self.memory_budget)
+    def _rebuild(self, n_features: int) -> Any:
+        return rebuilding(self.network, self.quantities[0], self.image_shape, n_features)
 
     def gram_tensor(self, X: np.ndarray) -> Tensor:
         """The Gram (n, n) of the one quantity, as a tensor that stays on the device."""
@@ -141,14 +150,10 @@ class NetworkKernel:
         features, (n_features,) or, where they are None, (0,). K is the Gram of the rows times
         these factors.
         """
-        values = {name: free_scales(self.network)[name] for name in free}
-
-        def rebuild(scales: Mapping[str, Tensor]) -> Layer:
-            return tree(self.network, scales)
-
-        x = _tensor(X)
+        x, values = _tensor(X), self._values(free)
+        problem, rebuild = self.problem(x.shape[1]), self._rebuild(x.shape[1])
         return contracted_gradient(
-            self.problem(x.shape[1]), x, weights, rebuild, values, input_scale, self.memory_budget
+            problem, x, weights, rebuild, values, input_scale, self.memory_budget
         )
 
     def explain(self, X: np.ndarray) -> str:

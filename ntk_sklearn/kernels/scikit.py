@@ -14,13 +14,23 @@ from .._validation import as_rows, check_rows, resolve_image_shape
 from ..backends import Quantity
 from ._docs import documented
 from ._evaluate import Progress
-from ._network import Network, as_network, free_scales, with_default_network, with_scales
+from ._network import (
+    Network,
+    as_network,
+    free_scales,
+    is_weight,
+    with_default_network,
+    with_scales,
+)
 from ._output import check_out
 from .network_kernel import NetworkKernel
 
 # Default bounds of the scales: wide around useful values, within what float64 resolves.
 W_STD_BOUNDS = (0.3, 3.0)
 B_STD_BOUNDS = (0.01, 10.0)
+# Of the weights of a mixture, and of the rate of an exponential, in expressions.
+WEIGHT_BOUNDS = (1e-5, 1e5)
+GAMMA_BOUNDS = (0.01, 10.0)
 
 
 class _NetworkKernel(Kernel):
@@ -228,8 +238,13 @@ class _NetworkKernel(Kernel):
 
     def _bounds_of(self, name: str) -> Any:
         # the readout's scale is an amplitude, which scikit-learn's kernels leave to ConstantKernel
+        last = name.rpartition(".")[2]
         default: Any = B_STD_BOUNDS if name.endswith("b_std") else W_STD_BOUNDS
-        default = "fixed" if name.startswith("readout_") else default
+        default = "fixed" if last.startswith("readout_") else default
+        if is_weight(name):
+            default = WEIGHT_BOUNDS
+        elif last == "gamma":
+            default = GAMMA_BOUNDS
         if self.scale_bounds is None or self.scale_bounds == "fixed":
             return self.scale_bounds or default
         return self.scale_bounds.get(name, default)  # type: ignore[union-attr]
@@ -272,14 +287,16 @@ class _NetworkKernel(Kernel):
 
 _PARAMETERS = """Parameters
     ----------
-    network : Preset, Layer or None, default=None
+    network : Preset, Layer, Expression or None, default=None
         None is ``FullyConnected()``. A preset ties its scales over the layers; a layer tree has one
-        hyperparameter per layer and scale, named by path.
+        hyperparameter per layer and scale, named by path. An expression is made from the kernels of
+        networks, as `Normalized` is, and has the hyperparameters of all of them.
     image_shape : tuple of int or None, default=None
         (channels, *spatial) of the flattened rows of X, one entry may be -1; implied by 4-D X.
     scale_bounds : None, "fixed" or mapping, default=None
         Bounds of the hyperparameters by name, each (low, high) or "fixed"; None means (0.3, 3) for
-        weights and (0.01, 10) for biases, and "fixed" for a preset's readout, whose scale is an
+        weights and (0.01, 10) for biases (in expressions (1e-5, 1e5) for weights of a
+        mixture and (0.01, 10) for gamma), and "fixed" for a preset's readout, whose scale is an
         amplitude (multiply by a ConstantKernel). Scales that are 0 are fixed.
     backend : {"auto", "reference", "empirical"}, default="auto"
         The evaluator; "auto" takes the first that can run the network (see `explain`).

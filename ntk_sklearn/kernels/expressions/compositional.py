@@ -1,0 +1,131 @@
+"""Compositional kernels that are no limit of training a network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, ClassVar, NoReturn
+
+from torch import Tensor
+
+from ...architecture import (
+    Activation,
+    Conv,
+    Dense,
+    GlobalSumPool,
+    Layer,
+    Serial,
+    SumPool,
+)
+from ...duals import ABReLU, DualActivation, GaussianPair
+from .._expression import Expression
+
+# Convolutions per group, by the published names.
+GROUPS = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
+
+
+class MyrtleCompositional(Expression):
+    r"""The compositional kernels of the Myrtle networks (Shankar et al. 2020), of unit diagonal.
+
+    Kernels of pairs of positions go through three groups of 3 x 3 convolutions (sums over the nine
+    shifts, zeros outside), each followed by
+
+    .. math:: k \mapsto \sqrt{k(x, x)\,k(z, z)}\; \kappa(\rho), \qquad
+              \kappa(\rho) = \frac{\sqrt{1 - \rho^2} + \rho\,(\pi - \arccos \rho)}{\pi}
+              \quad\text{or}\quad e^{\gamma (\rho - 1)}
+
+    of their correlation :math:`\rho`. The groups are joined by sums over 2 x 2 windows; behind the
+    last one the sum over all positions is taken, and :math:`\kappa` of its correlation is the
+    kernel. The published names count the functions :math:`\kappa`.
+
+    For "relu" this is the correlation of the outputs of an infinitely wide network (one with a
+    dense layer and an activation behind the global pooling). It has no tangent kernel here: `NTK`
+    and the NTK estimators refuse it. For "exponential" there is no network at all.
+
+    Parameters
+    ----------
+    depth : {5, 7, 10}, default=5
+    activation : {"relu", "exponential"}, default="relu"
+    gamma : float, default=1.0
+        Of the exponential, a hyperparameter of the kernel there.
+
+    References
+    ----------
+    Shankar et al., "Neural kernels without tangents", ICML 2020.
+
+    Examples
+    --------
+    >>> from ntk_sklearn import NNGPClassifier
+    >>> from ntk_sklearn.kernels import MyrtleCompositional
+    >>> model = NNGPClassifier(MyrtleCompositional(7), image_shape=(3, 32, 32))
+    """
+
+    activations: ClassVar[tuple[str, ...]] = ("relu", "exponential")
+
+    def __init__(self, depth: int = 5, activation: str = "relu", gamma: float = 1.0) -> None:
+        self.depth = depth
+        self.activation = activation
+        self.gamma = gamma
+
+    @property
+    def own_scales(self) -> dict[str, float]:
+        """The rate of the exponential."""
+        return {"gamma": self.gamma} if self.activation == "exponential" else {}
+
+    def build(self, gamma: Any = None) -> Layer:
+        """Layers whose NNGP, scaled to unit diagonal, is the kernel.
+
+        A dense layer stands where the kernel of pooled positions is taken as a covariance again.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For parameters out of their range.
+        """
+        if isinstance(self.depth, bool) or self.depth not in GROUPS:
+            raise ValueError(
+                f"depth of MyrtleCompositional must be one of {[*GROUPS]}, got {self.depth!r}"
+            )
+        act = Activation(self._function(self.gamma if gamma is None else gamma))
+        first, second, third = ((Conv(3, 3.0), act) * n for n in GROUPS[self.depth])
+        head = (GlobalSumPool(), Dense(), act, Dense())
+        return Serial(*first, SumPool(2), *second, SumPool(2), *third, *head)
+
+    def _function(self, gamma: Any) -> DualActivation:
+        if self.activation not in self.activations:
+            raise ValueError(
+                f"activation of MyrtleCompositional must be one of {self.activations}, got "
+                f"{self.activation!r}"
+            )
+        if self.activation == "relu":
+            return ABReLU(0.0, math.sqrt(2.0))
+        if not isinstance(gamma, Tensor):
+            if isinstance(gamma, bool) or not isinstance(gamma, Real):
+                raise TypeError(f"gamma must be a positive number, got {gamma!r}")
+            if not 0 < float(gamma) < math.inf:
+                raise ValueError(f"gamma must be a positive number, got {gamma!r}")
+        return ShiftedExponential(gamma)
+
+
+@dataclass(frozen=True)
+class ShiftedExponential(DualActivation):
+    r"""T = sqrt(var_x var_z) exp(rate (rho - 1)), the dual of no activation.
+
+    Its Taylor coefficients in rho are positive, so that it makes a kernel of a kernel.
+    """
+
+    rate: Any = 1.0
+
+    def phi(self, x: Tensor) -> NoReturn:
+        """Not known."""
+        raise NotImplementedError("the exponential of a correlation is the dual of no activation")
+
+    def variance(self, v: Tensor) -> Tensor:
+        """The variance itself."""
+        return v
+
+    def covariance(self, pair: GaussianPair) -> tuple[Tensor, Tensor]:
+        """T and its derivative in the covariance."""
+        factor = (-self.rate * pair.versine).exp()
+        return pair.scale * factor, self.rate * factor
