@@ -70,8 +70,7 @@ class Resize(PositionMap):
 def _(layer: Resize, spatial: tuple[int, ...]) -> tuple[Matrix | None, ...]:
     sizes = per_axis(layer.sizes, len(spatial))
     return tuple(
-        None if n == m else _interpolation(layer, n, m)
-        for n, m in zip(spatial, sizes, strict=True)
+        None if n == m else _interpolation(layer, n, m) for n, m in zip(spatial, sizes, strict=True)
     )
 
 
