@@ -12,6 +12,7 @@ from ..architecture import Conv, SelfAttention, position_covariance, windows
 from .affine import ConvModule
 from .build import Wire, build
 from .modules import Part, Tape
+from .position_maps import as_tensor
 
 
 class Attention(Part):
@@ -74,8 +75,7 @@ class Embedding(Part):
         beside = 0 if share is None else max(1, round(wire.channels * share / (1.0 - share)))
         self.channels = wire.channels + beside
         matrix = position_covariance(layer.position_decay, layer.position_norm, wire.spatial)
-        R = torch.frombuffer(bytearray(matrix.data), dtype=torch.float64).reshape(matrix.shape)
-        eigenvalues, vectors = torch.linalg.eigh(R)
+        eigenvalues, vectors = torch.linalg.eigh(as_tensor(matrix, torch.float64))
         # codes of positions with products R: a random linear map of them is an embedding
         codes = vectors * eigenvalues.clamp(min=0.0).sqrt()
         self.codes = codes.mT.reshape(1, n_positions, *wire.spatial)

@@ -31,7 +31,7 @@ class Mapped(Part):
         """(n, channels, *mapped)."""
         for axis, matrix in enumerate(self.maps, start=2):
             if matrix is not None:
-                x = _along(axis, _as_tensor(matrix, x), x)
+                x = _along(axis, as_tensor(matrix, x), x)
         return x
 
     def extra_repr(self) -> str:
@@ -86,7 +86,8 @@ def _along(axis: int, A: Tensor, x: Tensor) -> Tensor:
     return rows_last.reshape(*moved.shape[:-1], A.shape[-2]).movedim(-1, axis)
 
 
-def _as_tensor(matrix: Matrix, like: Tensor) -> Tensor:
+def as_tensor(matrix: Matrix, like: Tensor | torch.dtype) -> Tensor:
+    """The entries, in the precision and on the device of another tensor."""
     entries = torch.frombuffer(bytearray(matrix.data), dtype=torch.float64)
     return entries.reshape(matrix.shape).to(like)
 
