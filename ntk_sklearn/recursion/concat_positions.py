@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 
 import torch
 from torch import Tensor
@@ -23,15 +23,15 @@ def _(layer: ConcatPositions, state: KernelState) -> KernelState:
     sizes = [end.nngp.shape[axes[0]] for end in ends]
     placed = []
     for k, end in enumerate(ends):
-        before, after = sum(sizes[:k]), sum(sizes[k + 1 :])
-        placed.append(end.map(lambda cov, b=before, a=after: _padded(cov, axes, b, a)))  # type: ignore[misc]
+        amounts = sum(sizes[:k]), sum(sizes[k + 1 :])
+        placed.append(end.map(partial(_padded, axes=axes, amounts=amounts)))
     return reduce(_added, placed).pinned()
 
 
-def _padded(cov: Tensor, axes: list[int], before: int, after: int) -> Tensor:
-    """Zeros around a block, along several axes counted from the end."""
+def _padded(cov: Tensor, axes: list[int], amounts: tuple[int, int]) -> Tensor:
+    """Zeros before and after a block, along several axes counted from the end."""
     for axis in axes:
-        cov = torch.nn.functional.pad(cov, (0, 0) * (-axis - 1) + (before, after))
+        cov = torch.nn.functional.pad(cov, (0, 0) * (-axis - 1) + amounts)
     return cov
 
 
