@@ -10,11 +10,14 @@ import math
 from dataclasses import dataclass
 from itertools import product
 
+import naive_positions
 import numpy as np
 
 from ntk_sklearn.architecture import (
     Activation,
+    Aggregate,
     AvgPool,
+    ConcatPositions,
     Conv,
     Dense,
     Flatten,
@@ -22,7 +25,10 @@ from ntk_sklearn.architecture import (
     GlobalSumPool,
     Identity,
     Layer,
+    Resize,
+    SelfAttention,
     Serial,
+    Slice,
     Sum,
     SumPool,
 )
@@ -81,6 +87,16 @@ def _layer(layer: Layer, pair: ImagePair) -> ImagePair:
             ends = [_layer(branch, pair) for branch in layer.branches]
             names = ("nngp", "ntk", "own_x", "own_z")
             return ImagePair(*(sum(getattr(e, n) for e in ends) for n in names), pair.same)
+        case Resize() | Slice() | Aggregate():
+            return pair.map(lambda k: naive_positions.mapped(layer, k))
+        case ConcatPositions():
+            ends = [_layer(branch, pair) for branch in layer.branches]
+            names = ("nngp", "ntk", "own_x", "own_z")
+            blocks = ([getattr(e, n) for e in ends] for n in names)
+            return ImagePair(*(naive_positions.beside(b, layer.axis) for b in blocks), pair.same)
+        case SelfAttention():
+            four = (pair.nngp, pair.ntk, pair.own_x, pair.own_z)
+            return ImagePair(*naive_positions.attended(layer, *four), pair.same)
     raise NotImplementedError(layer)
 
 

@@ -37,7 +37,8 @@ class Signal:
     `fresh` says whether random weights were passed since the last branching point; `wide` whether
     the number of channels tends to infinity (the input itself has finitely many); `spatial`
     whether it has positions, and `mixed` whether channels of several positions or branches stand
-    side by side. `normalized` says that a LayerNorm has no weights behind it yet.
+    side by side. `normalized` says that a LayerNorm has no weights behind it yet, `graph` that the
+    rows of X carry a graph each.
     """
 
     gaussian: bool = False
@@ -47,6 +48,7 @@ class Signal:
     spatial: bool = False
     mixed: bool = False
     normalized: bool = False
+    graph: bool = False
 
 
 def check_network(network: Layer) -> None:
@@ -81,7 +83,8 @@ def signal_rule(layer: Layer, signal: Signal, path: str) -> Signal:
 @signal_rule.register(Dense)
 @signal_rule.register(Conv)
 def _(layer: Layer, signal: Signal, path: str) -> Signal:
-    return Signal(True, why_not="", fresh=True, wide=True, spatial=isinstance(layer, Conv))
+    spatial, graph = isinstance(layer, Conv), signal.graph
+    return Signal(True, why_not="", fresh=True, wide=True, spatial=spatial, graph=graph)
 
 
 @signal_rule.register
@@ -139,7 +142,7 @@ def _(layer: Sum, signal: Signal, path: str) -> Signal:
     fresh = not stale or signal.fresh
     mixed = any(end.mixed for end in ends)
     normalized = any(end.normalized for end in ends)
-    return Signal(True, "", fresh, True, ends[0].spatial, mixed, normalized)
+    return Signal(True, "", fresh, True, ends[0].spatial, mixed, normalized, signal.graph)
 
 
 @signal_rule.register
@@ -154,7 +157,8 @@ def _(layer: Concat, signal: Signal, path: str) -> Signal:
             )
     why = f"channels of {type(layer).__name__} are a mixture of different Gaussians"
     fresh = all(e.fresh for e in ends)
-    return Signal(gaussian=False, why_not=why, fresh=fresh, wide=True, mixed=True)
+    graph = signal.graph
+    return Signal(gaussian=False, why_not=why, fresh=fresh, wide=True, mixed=True, graph=graph)
 
 
 def _branches(layer: Sum | Concat, signal: Signal, path: str) -> list[Signal]:

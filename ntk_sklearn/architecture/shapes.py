@@ -21,6 +21,7 @@ from .layers import (
     Serial,
     Sum,
     SumPool,
+    children,
 )
 from .windows import ShapeError, windows
 
@@ -48,6 +49,16 @@ def infer_shape(network: Layer, shape: Shape, path: str = "") -> Shape:
         located = ShapeError(f"{at(path)}: {network!r}: {error}")
         located.located = True  # type: ignore[attr-defined]
         raise located from None
+
+
+def most_positions(network: Layer, shape: Shape) -> int:
+    """The largest number of positions anywhere in the network; 1 without spatial axes."""
+    found = max(prod(shape.spatial), prod(infer_shape(network, shape).spatial))
+    for child in children(network):
+        found = max(found, most_positions(child, shape))
+        if isinstance(network, Serial):
+            shape = infer_shape(child, shape)
+    return found
 
 
 @singledispatch

@@ -30,16 +30,17 @@ class Window:
 def windows(layer: Conv | AvgPool | SumPool, spatial: tuple[int, ...]) -> tuple[Window, ...]:
     """The windows of a layer along each of the spatial axes of its input."""
     rank = len(spatial)
-    size = _per_axis(layer.filter if isinstance(layer, Conv) else layer.window, rank)
-    stride = _per_axis(layer.strides or 1, rank)
-    dilation = _per_axis(layer.dilation if isinstance(layer, Conv) else 1, rank)
+    size = per_axis(layer.filter if isinstance(layer, Conv) else layer.window, rank)
+    stride = per_axis(layer.strides or 1, rank)
+    dilation = per_axis(layer.dilation if isinstance(layer, Conv) else 1, rank)
     return tuple(
         _window(n, size[a], stride[a], dilation[a], _axis_padding(layer.padding, a, rank))
         for a, n in enumerate(spatial)
     )
 
 
-def _per_axis(value: Axes, rank: int) -> tuple[int, ...]:
+def per_axis(value: Axes, rank: int) -> tuple[int, ...]:
+    """An int for all axes, or one per axis, as one per axis."""
     values = (value,) * rank if isinstance(value, int) else value
     if len(values) != rank:
         raise ShapeError(f"{value} has {len(values)} entries, the image has {rank} spatial axes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,21 @@ class Tape(Protocol):
 
     def through(self, layer: Any, x: Tensor) -> Tensor:
         """The output of the affine layer for the input x (n, channels, *spatial)."""
+
+
+class Run(NamedTuple):
+    """A tape for one forward pass of a network, with the inputs that the network was given.
+
+    Rows carry more than signals where graphs belong to them.
+    """
+
+    rows: Tensor
+    tape: Tape | None
+
+    def through(self, layer: Any, x: Tensor) -> Tensor:
+        """What the tape within says, or just the layer's output."""
+        output: Tensor = layer.affine(x) if self.tape is None else self.tape.through(layer, x)
+        return output
 
 
 class Part(nn.Module):
@@ -159,7 +174,8 @@ class FiniteNetwork(Part):
                 f"the network reads rows of shape {self.in_shape} (channels, *spatial), or "
                 f"flattened, got an input of shape {tuple(x.shape)}"
             )
-        return self.body(x.reshape(len(x), *self.in_shape), tape)[:, : self.kept]
+        rows = x.reshape(len(x), *self.in_shape)
+        return self.body(rows, Run(rows, tape))[:, : self.kept]
 
     def extra_repr(self) -> str:
         """Shape of a row."""

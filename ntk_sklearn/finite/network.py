@@ -13,7 +13,7 @@ from .affine import Affine
 from .build import Wire, build
 from .modules import FiniteNetwork
 from .seeds import generator_from
-from .widths import readout_is_hidden
+from .widths import graph_reaches_output, readout_is_hidden
 
 
 def to_module(
@@ -57,7 +57,8 @@ def to_module(
     Raises
     ------
     NotImplementedError
-        Naming a layer type that has no finite network.
+        Naming a layer type that has no finite network; or where `Aggregate` uses the graphs of
+        rows behind the last weights.
     ShapeError
         Naming a layer that does not fit its input.
 
@@ -80,6 +81,11 @@ def skeleton(
     shape = _as_shape(input_shape)
     infer_shape(network, shape)  # raises with the path of the layer that does not fit
     assert shape.channels is not None
+    if graph_reaches_output(network):
+        raise NotImplementedError(
+            "no finite network where rows' own graphs are used behind the last weights: every row "
+            "would have another readout. Put Dense() behind the pooling"
+        )
     hidden = readout_is_hidden(network)
     if hidden and n_outputs > width:
         raise ValueError(f"the outputs are channels of a hidden layer: {n_outputs=} > {width=}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..architecture import Layer, Serial, children
+from ..architecture import Aggregate, Layer, Serial, children
 
 
 def has_weights(layer: Layer) -> bool:
@@ -35,4 +35,21 @@ def readout_is_hidden(layer: Layer, reaches: bool = True, followed: bool = False
         if readout_is_hidden(child, reaches, followed):
             return True
         reaches, followed = reaches and lets_through(child), followed or has_weights(child)
+    return False
+
+
+def graph_reaches_output(layer: Layer) -> bool:
+    """Whether a row's own graph is used behind the last weights.
+
+    The output is then another linear function of the readout for every row.
+    """
+    if isinstance(layer, Aggregate):
+        return layer.adjacency is None
+    if not isinstance(layer, Serial):
+        return any(map(graph_reaches_output, children(layer)))
+    for child in reversed(layer.layers):
+        if graph_reaches_output(child):
+            return True
+        if not lets_through(child):
+            return False
     return False

@@ -53,5 +53,5 @@ def propagate_batch(
 
 
 def _arrays(state: KernelState) -> dict[str, Any]:
-    names = ["nngp", "ntk", "sine2"] + ["cov_x", "cov_z"] * (not state.diagonal_mode)
+    names = ["nngp", "ntk", "sine2", "x", "z"] + ["cov_x", "cov_z"] * (not state.diagonal_mode)
     return {name: getattr(state, name) for name in names if getattr(state, name) is not None}

@@ -38,6 +38,8 @@ def pair_state(
         positions=positions,
         same=torch.eye(n, dtype=torch.bool, device=x.device) if on_diagonal else None,
         sine2=None,
+        x=x,
+        z=z,
     ).pinned()
     return state if rank else _with_angles(state, x, z)
 
@@ -47,7 +49,7 @@ def diagonal_state(x: Tensor, rank: int, positions: Positions, ntk: bool) -> Ker
     cov = _own(x, rank, positions)
     tangent = _zeros_like(cov) if ntk else None
     sine2 = None if rank else torch.zeros_like(cov)
-    return KernelState(cov, tangent, cov, cov, rank, positions, None, sine2)
+    return KernelState(cov, tangent, cov, cov, rank, positions, None, sine2, x, x)
 
 
 def _zeros_like(x: Tensor) -> Tensor:

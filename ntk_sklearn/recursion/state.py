@@ -35,6 +35,8 @@ class KernelState:
         Mask of the pairs that are one and the same input; None off the diagonal.
     sine2 : Tensor or None
         Squared sine of the angle of every pair, carried where there are no positions.
+    x, z : Tensor or None, (n, channels, *S) and (m, channels, *S)
+        The inputs themselves, for what rows carry beside signals.
     """
 
     nngp: Tensor
@@ -45,6 +47,8 @@ class KernelState:
     positions: Positions = Positions.NONE
     same: Tensor | None = None
     sine2: Tensor | None = None
+    x: Tensor | None = None
+    z: Tensor | None = None
 
     @property
     def diagonal_mode(self) -> bool:

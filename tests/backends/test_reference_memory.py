@@ -14,7 +14,10 @@ import torch
 from pathlib import Path
 from ntk_sklearn.backends import ReferenceEvaluator
 from ntk_sklearn.kernels import NetworkKernel
-from ntk_sklearn.networks import Convolutional, FullyConnected, ResNet
+from ntk_sklearn.networks import (
+    Activation, Conv, Convolutional, Dense, FullyConnected, GlobalAvgPool, Resize, ResNet,
+    SelfAttention, Serial,
+)
 
 torch.set_num_threads(1)
 kernel = NetworkKernel({network}, ("ntk", "nngp"), {shape})
@@ -41,6 +44,18 @@ CASES = {
     "dense residual": ("ResNet(filter=None)", "None", 10, 1000),
     "pooled gelu": ("Convolutional(2, activation='gelu')", "(1, 6, 6)", 36, 28),
     "pooled residual": ("ResNet()", "(1, 6, 6)", 36, 28),
+    "attention": (
+        "Serial(Conv(1), Activation('gelu'), SelfAttention(w_position_std=1.0), GlobalAvgPool())",
+        "(1, 6, 6)",
+        36,
+        28,
+    ),
+    "resized": (
+        "Serial(Conv(3), Activation('relu'), Resize((9, 6), 'linear'), GlobalAvgPool(), Dense())",
+        "(1, 6, 6)",
+        36,
+        28,
+    ),
     "flatten": ("Convolutional(2, head='flatten')", "(1, 6, 6)", 36, 160),
 }
 

@@ -7,11 +7,8 @@ limit, and the value extrapolated to infinite width within four of its standard 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
-import torch
-from torch import Tensor
+from finite_limits import WIDTHS, extrapolated, inputs, limit, sample
 
 from ntk_sklearn.architecture import (
     Activation,
@@ -22,22 +19,14 @@ from ntk_sklearn.architecture import (
     Flatten,
     GlobalAvgPool,
     Identity,
-    Layer,
     NetworkError,
-    Positions,
     Serial,
     Sum,
     check_network,
-    demanded_positions,
     residual,
 )
-from ntk_sklearn.finite import Networks
-from ntk_sklearn.finite.empirical import gram
-from ntk_sklearn.finite.signals import record
-from ntk_sklearn.recursion import pair_state, propagate
 
 RELU, ERF = Activation("relu"), Activation("erf")
-WIDTHS = (32, 256)
 
 # name: (tree, shape of one input)
 TREES = {
@@ -81,42 +70,6 @@ TREES = {
         (2, 6),
     ),
 }  # fmt: skip
-
-
-class Sample(NamedTuple):
-    """Mean over the draws of the stacked (nngp, ntk) and its standard error."""
-
-    mean: Tensor
-    error: Tensor
-
-
-def sample(tree: Layer, x: Tensor, width: int, n_networks: int) -> Sample:
-    found = []
-    for module in Networks(tree, x.shape[1:], width, n_networks, random_state=width):
-        signals = record(module, x, ntk=True)
-        found.append(torch.stack([gram(signals, "nngp"), gram(signals, "ntk")]))
-    draws = torch.stack(found)
-    return Sample(draws.mean(0), draws.std(0) / n_networks**0.5)
-
-
-def limit(tree: Layer, x: Tensor) -> Tensor:
-    rank = x.ndim - 2
-    positions = demanded_positions(tree) if rank else Positions.NONE
-    state = propagate(tree, pair_state(x, x, rank, positions, True, True))
-    assert state.ntk is not None
-    return torch.stack([state.nngp, state.ntk])
-
-
-def extrapolated(narrow: Sample, wide: Sample) -> Sample:
-    """The value at infinite width of the line in 1 / width."""
-    a, b = (n / (WIDTHS[1] - WIDTHS[0]) for n in WIDTHS)
-    error = ((a * narrow.error) ** 2 + (b * wide.error) ** 2).sqrt()
-    return Sample(b * wide.mean - a * narrow.mean, error)
-
-
-def inputs(shape: tuple[int, ...]) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(4, *shape, generator=generator, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("name", TREES)

@@ -17,12 +17,18 @@ from outside_activation import SquaredReLU
 
 from ntk_sklearn.architecture import (
     Activation,
+    Aggregate,
+    ConcatPositions,
     Conv,
     Dense,
     Flatten,
     GlobalAvgPool,
+    GraphInput,
+    Resize,
+    SelfAttention,
     Serial,
     Shape,
+    Slice,
     Sum,
 )
 from ntk_sklearn.backends import EmpiricalEvaluator, FiniteWidth, Output, Problem, choose
@@ -61,6 +67,15 @@ REFUSED = {
     "head in a branch": (
         image_problem(conv(), Sum(Serial(RELU, GlobalAvgPool(), Dense()), Flatten()), RELU),
         "head inside a branch"),
+    "attention": (image_problem(conv(), RELU, SelfAttention(), Flatten()), "layer SelfAttention"),
+    "resized": (image_problem(conv(), RELU, Resize(2), Flatten()), "layer Resize"),
+    "slice": (image_problem(conv(), Slice((1, None), (0, 2)), Flatten()), "layer Slice"),
+    "branches beside": (image_problem(ConcatPositions(conv(), conv()), Flatten()),
+                        "layer ConcatPositions"),
+    "graph": (problem_of(Serial(Aggregate(((0, 1), (1, 0))), conv(), Flatten()), (3, 2)),
+              "layer Aggregate"),
+    "graph of each row": (problem_of(Serial(GraphInput(), conv(), Flatten()), (3, 2)),
+                          "layer GraphInput"),
     "infinitely many channels": (Problem(PLAIN.outputs, Shape(None)), "infinitely many channels"),
 }  # fmt: skip
 
