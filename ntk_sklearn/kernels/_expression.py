@@ -8,6 +8,8 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
+from ..architecture import Layer
+
 
 class Expression(BaseEstimator):
     """A kernel made from the kernels of networks.
@@ -20,6 +22,10 @@ class Expression(BaseEstimator):
     def parts(self) -> dict[str, Any]:
         """The networks (or expressions) it is made from, by name."""
         return {}
+
+    def layers(self) -> list[Layer]:
+        """Networks of its own, beside its parts."""
+        return []
 
     @property
     def own_scales(self) -> dict[str, float]:

@@ -68,7 +68,8 @@ def trees(network: Network) -> list[Layer]:
     """The layer trees of a network, or of the networks that an expression is made from."""
     if not isinstance(network, Expression):
         return [tree(network)]
-    return [layers for part in parts(network).values() for layers in trees(part)]
+    inside = [layers for part in parts(network).values() for layers in trees(part)]
+    return [*network.layers(), *inside]
 
 
 def with_scales(network: Network, values: Mapping[str, Any]) -> Network:

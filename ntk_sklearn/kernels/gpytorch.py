@@ -17,7 +17,7 @@ from ._batch import batch_shape, collapse, flatten_batch
 from ._docs import documented
 from ._guards import check_tensor, warn_of_iterative_solves
 from ._lowering import averages, problem_of, rebuilding
-from ._network import Network, as_network, free_scales, structure
+from ._network import Network, as_network, free_scales, structure, trees
 from ._terms_graph import differentiable
 from .network_kernel import same_memory
 
@@ -45,7 +45,7 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
             ard_num_dims=ard_num_dims, batch_shape=batch_shape, active_dims=active_dims, **kwargs
         )
         self.network = as_network(network)
-        # checks all values, of which the constraints below see only the sign
+        trees(self.network)  # checks all values, of which the constraints below see only the sign
         self._structure = structure(self.network)
         if self.has_lengthscale and averages(self.network):
             raise ValueError(

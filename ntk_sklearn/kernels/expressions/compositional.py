@@ -73,6 +73,10 @@ class MyrtleCompositional(Expression):
         """The rate of the exponential."""
         return {"gamma": self.gamma} if self.activation == "exponential" else {}
 
+    def layers(self) -> list[Layer]:
+        """The network that it is made from."""
+        return [self.build()]
+
     def build(self, gamma: Any = None) -> Layer:
         """Layers whose NNGP, scaled to unit diagonal, is the kernel.
 

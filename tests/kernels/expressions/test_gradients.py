@@ -117,6 +117,19 @@ def test_state_of_another_expression_is_refused():
         kernel.load_state_dict(NTKKernel(Mixture([RELU])).state_dict())
 
 
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        (Mixture([RELU], weights=[-1.0]), "1 positive numbers"),
+        (Mixture([FullyConnected(1, w_std=-1.0)]), "_std must be finite"),
+        (MyrtleCompositional(activation="exponential", gamma=-1.0), "gamma must be"),
+    ],
+)
+def test_gpytorch_checks_values_when_it_is_made(expression, message):
+    with pytest.raises(ValueError, match=message):
+        NNGPKernel(expression)
+
+
 def test_gpytorch_refuses_what_scikit_learn_s_kernel_refuses():
     with pytest.raises(ValueError, match="has no tangent kernel"):
         NTKKernel(MyrtleCompositional(), image_shape=IMAGE)(torch.tensor(X)).to_dense()

@@ -218,6 +218,13 @@ def test_budget_refuses_before_anything_is_allocated():
         NTK(Normalized(), memory_budget="1KB")(np.ones((1000, 3)))
 
 
+def test_budget_makes_tiles_smaller():
+    rows, expression = rng.normal(size=(60, 8)), Normalized(Averaged(RELU, REVERSED))
+    kernel = NTK(expression, backend="reference", memory_budget="300KB")
+    assert "tiles of 60 x 60" not in kernel.explain(rows)
+    np.testing.assert_allclose(kernel(rows), NTK(expression)(rows), rtol=1e-9)
+
+
 def test_all_depths_are_computed_in_one_pass():
     text = NTK(DepthAveraged(FullyConnected(), depths=(1, 2, 3))).explain(X)
     assert text.count("ntk of") == 3
