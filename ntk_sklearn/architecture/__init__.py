@@ -1,6 +1,7 @@
 """What a network is: layers, their shapes, and the check that a limit exists."""
 
 from .checks import NetworkError, check_network
+from .convolutions import ConvLocal, ConvTranspose, transposed_windows
 from .hyperparameters import replace, scales
 from .layers import (
     Activation,
@@ -13,6 +14,7 @@ from .layers import (
     GlobalSumPool,
     Identity,
     Layer,
+    LocalAvgPool,
     Serial,
     Sum,
     SumPool,
@@ -24,13 +26,15 @@ from .layout import Positions, demanded_positions
 from .normalization import Dropout, LayerNorm
 from .product import Product
 from .shapes import Shape, infer_shape
-from .windows import ShapeError, Window, windows
+from .windows import ShapeError, Window, edge_factors, windows
 
 __all__ = [
     "Activation",
     "AvgPool",
     "Concat",
     "Conv",
+    "ConvLocal",
+    "ConvTranspose",
     "Dense",
     "Dropout",
     "Flatten",
@@ -39,6 +43,7 @@ __all__ = [
     "Identity",
     "Layer",
     "LayerNorm",
+    "LocalAvgPool",
     "NetworkError",
     "Positions",
     "Product",
@@ -52,9 +57,11 @@ __all__ = [
     "children",
     "contains",
     "demanded_positions",
+    "edge_factors",
     "infer_shape",
     "replace",
     "residual",
     "scales",
+    "transposed_windows",
     "windows",
 ]

@@ -1,6 +1,6 @@
 """Networks of finite width from the same layer trees, and their empirical kernels."""
 
-from . import normalization, product  # noqa: F401  their rules
+from . import convolutions, normalization, product  # noqa: F401  their rules
 from .draws import Networks
 from .empirical import empirical_nngp, empirical_ntk
 from .initial import INITIAL_WIDTH, initial_outputs

@@ -1,6 +1,6 @@
 """How covariances move through layers: the plain-torch reference and specification."""
 
-from . import normalization, product  # noqa: F401  their rules
+from . import convolutions, normalization, product  # noqa: F401  their rules
 from .family import follow_all, propagate_all, unrolled
 from .inputs import diagonal_state, pair_state
 from .rules import affine_scales, propagate

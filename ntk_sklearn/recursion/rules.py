@@ -33,7 +33,7 @@ from ..architecture import (
 )
 from ..duals import DualActivation, GaussianPair, resolve, sine2_of_sum
 from .state import KernelState
-from .windows import convolve, pool
+from .windows import convolve, pool, without_edges
 
 
 @singledispatch
@@ -123,7 +123,10 @@ def _within(dual: DualActivation, state: KernelState, cov: Tensor) -> Tensor:
 def _(layer: AvgPool | SumPool, state: KernelState) -> KernelState:
     taps = windows(layer, _sizes(state))
     size = prod(w.size for w in taps) ** 2 if isinstance(layer, AvgPool) else 1
-    return state.map(lambda cov: pool(cov, taps) / size).pinned()
+    pooled = state.map(lambda cov: pool(cov, taps) / size)
+    if isinstance(layer, AvgPool) and layer.normalize_edges:
+        pooled = pooled.map(lambda cov: without_edges(cov, taps, _sizes(state)))
+    return pooled.pinned()
 
 
 @propagate.register(GlobalAvgPool)
