@@ -60,11 +60,12 @@ def _asked(
 def _under(window: Window, displacement: int, together: bool, size: int) -> Iterator[int]:
     """Displacements between positions in the windows of two positions."""
     spread = 0 if together else window.size - 1
-    around = (-size, 0, size) if window.wrap else (0,)
+    circle = size * window.spacing
+    around = (-circle, 0, circle) if window.wrap else (0,)
     for k in range(-spread, spread + 1):
         for turn in around:
-            under = window.stride * displacement + k + turn
-            if abs(under) < size:
+            under, rest = divmod(window.stride * displacement + k + turn, window.spacing)
+            if rest == 0 and abs(under) < size:
                 yield under
 
 

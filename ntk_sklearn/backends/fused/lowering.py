@@ -12,6 +12,9 @@ from ...architecture import (
     AvgPool,
     Concat,
     Conv,
+    ConvLocal,
+    ConvTranspose,
+    Dropout,
     Flatten,
     GlobalAvgPool,
     GlobalSumPool,
@@ -22,11 +25,13 @@ from ...architecture import (
     Sum,
     SumPool,
     Window,
+    edge_factors,
+    transposed_windows,
     windows,
 )
 from ...duals import DualActivation, resolve
 from ...recursion import affine_scales, follow_all, unrolled
-from .normalization import Normalization
+from .normalization import Masking, Normalization, Rescaling
 from .program import (
     UNCHANGED,
     Affine,
@@ -102,10 +107,14 @@ class Builder:
         """The register that a signal stands in."""
         return self.program.stages[signal.stage].registers[signal.register]
 
-    def windows(self, layer: Conv | AvgPool | SumPool, signal: Signal) -> tuple[Window, ...]:
+    def windows(
+        self, layer: Conv | ConvTranspose | AvgPool | SumPool, signal: Signal
+    ) -> tuple[Window, ...]:
         """Its windows along both axes, the first of which one-dimensional images lack."""
         sizes = self.register(signal).sizes
         missing = len(sizes) - self.rank
+        if isinstance(layer, ConvTranspose):
+            return (_POINT,) * missing + transposed_windows(layer, sizes[missing:])
         return (_POINT,) * missing + windows(layer, sizes[missing:])
 
     def points(self, signal: Signal) -> tuple[Window, ...]:
@@ -124,7 +133,11 @@ class Builder:
         return operation
 
     def compute(
-        self, signal: Signal, taps: tuple[Window, ...] | None = None, affine: Affine = UNCHANGED
+        self,
+        signal: Signal,
+        taps: tuple[Window, ...] | None = None,
+        affine: Affine = UNCHANGED,
+        **what: object,
     ) -> Signal:
         """Sum over windows and map linearly, into a new register."""
         taps = self.points(signal) if taps is None else taps
@@ -132,7 +145,7 @@ class Builder:
         strides = tuple(s * w.stride for s, w in zip(source.strides, taps, strict=True))
         stage.registers.append(Register(tuple(w.out for w in taps), strides))
         target = len(stage.registers) - 1
-        self.emit(signal, Sink.REGISTER, target, windows=taps, affine=affine)
+        self.emit(signal, Sink.REGISTER, target, windows=taps, affine=affine, **what)
         return Signal(signal.stage, target)
 
     def settled(self, signal: Signal) -> Signal:
@@ -192,19 +205,38 @@ def _(layer: LayerNorm, builder: Builder, signal: Signal) -> Signal:
 
 
 @lower_layer.register
-def _(layer: Conv, builder: Builder, signal: Signal) -> Signal:
+def _(layer: Dropout, builder: Builder, signal: Signal) -> Signal:
+    return replace(builder.settled(signal), activation=Masking(layer.p))
+
+
+@lower_layer.register
+def _(layer: ConvLocal, builder: Builder, signal: Signal) -> Signal:
+    return _convolved(layer.shared, builder, signal, local=True)
+
+
+@lower_layer.register(Conv)
+@lower_layer.register(ConvTranspose)
+def _(layer: Conv | ConvTranspose, builder: Builder, signal: Signal) -> Signal:
+    return _convolved(layer, builder, signal)
+
+
+def _convolved(
+    layer: Conv | ConvTranspose, builder: Builder, signal: Signal, local: bool = False
+) -> Signal:
     taps = builder.windows(layer, signal)
     w2, *others = affine_scales(layer)
     affine = Affine(w2 / prod(w.size for w in taps), *others)
     wrapped = any(w.wrap and w.size > 1 for w in taps)
-    if wrapped and any(w.stride > 1 for w in taps):
-        # Planes of one displacement modulo the size do not stay such planes.
+    spread = any(w.spacing > 1 for w in taps)
+    if spread or (wrapped and any(w.stride > 1 for w in taps)):
+        # Planes of one displacement modulo the size do not stay such planes, and most of those
+        # behind a transposed convolution come from none in front of it.
         summed = Affine(rate=affine.rate)
         signal = builder.pass_on(signal, taps, together=True, affine=summed)
-        return builder.compute(signal, affine=replace(affine, rate=0.0))
+        return builder.compute(signal, affine=replace(affine, rate=0.0), local=local)
     if wrapped or any(map(_moves, taps)):
         signal = _agreeing(builder, signal, wrapped)
-    return builder.compute(signal, taps, affine)
+    return builder.compute(signal, taps, affine, local=local)
 
 
 def _moves(window: Window) -> bool:
@@ -225,7 +257,12 @@ def _agreeing(builder: Builder, signal: Signal, wrapped: bool) -> Signal:
 def _(layer: AvgPool | SumPool, builder: Builder, signal: Signal) -> Signal:
     taps = builder.windows(layer, signal)
     size = prod(w.size for w in taps) if isinstance(layer, AvgPool) else 1
-    return builder.pass_on(signal, taps, affine=Affine(1.0 / size**2))
+    sizes = builder.register(signal).sizes
+    pooled = builder.pass_on(signal, taps, affine=Affine(1.0 / size**2))
+    if isinstance(layer, SumPool) or not layer.normalize_edges:
+        return pooled
+    factors = (edge_factors(w, n) for w, n in zip(taps, sizes, strict=True))
+    return replace(pooled, activation=Rescaling(*map(tuple, factors)))
 
 
 @lower_layer.register(GlobalAvgPool)

@@ -65,6 +65,8 @@ class Operation:
     affine : Affine
     accumulate : bool
         Whether a register is added to instead of overwritten.
+    local : bool
+        Whether positions share no weights: a register gets nothing but at displacement 0.
     table : int
         Number of the table of variances that the activation needs.
     """
@@ -77,6 +79,7 @@ class Operation:
     together: bool = False
     affine: Affine = UNCHANGED
     accumulate: bool = False
+    local: bool = False
     table: int = -1
 
 

@@ -14,13 +14,15 @@ from .lanes import LANES
 from .program import Operation, Program, Sink, Stage, shared_places
 
 # How many columns the tables have, which compiled code reads as flat arrays.
-OPERATION, NUMBERS, REGISTER, STAGE, PLANE_COLUMNS, BUFFER_COLUMNS = 17, 8, 5, 7, 2, 8
+OPERATION, NUMBERS, REGISTER, STAGE, PLANE_COLUMNS, BUFFER_COLUMNS = 18, 8, 5, 7, 2, 8
 # Columns of the table of operations, ...
 SOURCE, SINK, TARGET, KIND, TABLE, ACCUMULATE, TOGETHER = range(7)
 SIZE, STRIDE, DILATION, LOW = 7, 9, 11, 13  # each for both axes
 ENDS = 15  # where the windows of every position begin in `starts`, for both axes
+LOCAL = 17
 # ... of its numbers (after the activation's parameters), ...
 SCALE, BIAS, RATE, BIAS_NTK = 4, 5, 6, 7
+GROWN = 2  # the activation's third parameter: what dropout multiplies variances by
 # ... of registers, ...
 HEIGHT, WIDTH, STRIDES, OFFSET = 0, 1, 2, 4
 # ... of stages, ...
@@ -36,7 +38,7 @@ class Tables(NamedTuple):
     from `rows` on rows of scratch, of `width` vectors each.
     """
 
-    operations: np.ndarray  # (n_operations, 17) integers
+    operations: np.ndarray  # (n_operations, 18) integers
     numbers: np.ndarray  # (n_operations, 8) in the kernel's precision
     registers: np.ndarray  # (n_registers, 5)
     stages: np.ndarray  # (n_stages, 7)
@@ -100,8 +102,9 @@ class _Writer:
         for place, tap in product(range(window.out), range(window.size)):
             position = place * window.stride + tap * window.dilation - window.low
             if window.wrap:
-                position %= size
-            if 0 <= position < size:
+                position %= size * window.spacing
+            position, rest = divmod(position, window.spacing)
+            if rest == 0 and 0 <= position < size:
                 found[position].append((place, tap))
         for entries in found:
             self.starts.append(len(self.places))
@@ -210,7 +213,7 @@ def _row(
     row += [tables[operation.table], int(operation.accumulate), int(operation.together)]
     for name in ("size", "stride", "dilation", "low"):
         row += [getattr(window, name) for window in operation.windows]
-    return [*row, *ends]
+    return [*row, *ends, int(operation.local)]
 
 
 def _numbers(operation: Operation) -> list[float]:
