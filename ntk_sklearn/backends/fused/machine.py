@@ -38,6 +38,8 @@ class Machine(NamedTuple):
     places: Any
     taps: Any
     diagonal: Any
+    shared: Any
+    shares: Any
     n_channels: Any
     rows: Any  # of scratch
     half: Any  # numbers between the NNGP and the NTK part of a row of scratch

@@ -18,6 +18,7 @@ from ...architecture import Layer, Window
 from ...duals import DualActivation
 
 Sizes = tuple[int, ...]
+Matrix = tuple[tuple[float, ...], ...]
 
 
 class Sink(IntEnum):
@@ -119,10 +120,12 @@ class Head:
     """The end of the positions: what is summed, and the weight of the sum.
 
     `diagonal` keeps pairs of equal positions only (`Flatten`), otherwise all pairs are summed.
+    `shares` are the weights of pairs of positions, the product of a matrix for each axis.
     """
 
     diagonal: bool
     weight: float
+    shares: tuple[Matrix, ...] = ()
 
 
 def shared_places(lives: Sequence[tuple[int, int]]) -> list[int]:
