@@ -158,4 +158,3 @@ def _window(n: int, size: int, stride: int, padding: str | tuple[int, int]) -> W
     if wrap:
         high = size - 1 - low  # around the whole circle, the last zeros included
     return Window(size, 1, 1, low, high, wrap, out, stride)
-
