@@ -19,6 +19,7 @@ from ..architecture import (
     AvgPool,
     Concat,
     Conv,
+    ConvTranspose,
     Dense,
     Flatten,
     GlobalAvgPool,
@@ -76,7 +77,7 @@ def _affine(layer: Dense | Conv, state: KernelState) -> KernelState:
     return moved.pinned()
 
 
-def affine_scales(layer: Dense | Conv) -> tuple[Any, Any, Any, Any]:
+def affine_scales(layer: Dense | Conv | ConvTranspose) -> tuple[Any, Any, Any, Any]:
     """w^2, b^2, lr_multiplier, and what the trained bias adds to the NTK."""
     w2, b2, rate = layer.w_std**2, layer.b_std**2, layer.lr_multiplier
     return w2, b2, rate, rate * b2 if layer.bias_ntk is None else layer.bias_ntk
