@@ -25,7 +25,7 @@ from .layers import (
 from .layout import Positions, demanded_positions
 from .normalization import Dropout, LayerNorm
 from .product import Product
-from .shapes import Shape, infer_shape
+from .shapes import Shape, infer_shape, most_positions
 from .windows import ShapeError, Window, edge_factors, windows
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "demanded_positions",
     "edge_factors",
     "infer_shape",
+    "most_positions",
     "replace",
     "residual",
     "scales",

@@ -21,6 +21,7 @@ from .layers import (
     Serial,
     Sum,
     SumPool,
+    children,
 )
 from .windows import ShapeError, windows
 
@@ -48,6 +49,21 @@ def infer_shape(network: Layer, shape: Shape, path: str = "") -> Shape:
         located = ShapeError(f"{at(path)}: {network!r}: {error}")
         located.located = True  # type: ignore[attr-defined]
         raise located from None
+
+
+def most_positions(network: Layer, shape: Shape) -> int:
+    """Positions of the largest image anywhere in the network, its input included.
+
+    Raises
+    ------
+    ShapeError
+    """
+    found = [prod(shape.spatial), prod(infer_shape(network, shape).spatial)]
+    for child in children(network):
+        found.append(most_positions(child, shape))
+        if isinstance(network, Serial):
+            shape = infer_shape(child, shape)
+    return max(found)
 
 
 @singledispatch

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..architecture import Layer, Positions, demanded_positions
+from ..architecture import Layer, Positions, demanded_positions, most_positions
 from ..recursion import KernelState, diagonal_state, pair_state, propagate_all
 from .problem import Problem
 
@@ -65,7 +64,7 @@ class ReferenceEvaluator:
             _write(problem, networks, propagate_all(networks, state), out)
 
     def workspace(self, problem: Problem) -> tuple[int, int]:
-        """Bytes per pair and per input, from the positions of the input's layout."""
+        """Bytes per pair and per input, from the pairs of positions of the largest image."""
         size = problem.dtype.itemsize
         entries = _entries(problem)
         return size * _COPIES * entries, 2 * size * _OWN_COPIES * entries
@@ -93,7 +92,7 @@ def layout(problem: Problem) -> tuple[int, Positions, bool]:
 
 
 def _entries(problem: Problem) -> int:
-    pixels = prod(problem.input_shape.spatial)
+    pixels = max(most_positions(network, problem.input_shape) for network in _networks(problem))
     _, positions, _ = layout(problem)
     return pixels**2 if positions is Positions.ALL else pixels
 

@@ -14,7 +14,10 @@ import torch
 from pathlib import Path
 from ntk_sklearn.backends import ReferenceEvaluator
 from ntk_sklearn.kernels import NetworkKernel
-from ntk_sklearn.networks import Convolutional, FullyConnected, ResNet
+from ntk_sklearn.networks import (
+    Activation, Conv, ConvTranspose, Convolutional, Dense, FullyConnected, GlobalAvgPool, ResNet,
+    Serial,
+)
 
 torch.set_num_threads(1)
 kernel = NetworkKernel({network}, ("ntk", "nngp"), {shape})
@@ -41,6 +44,13 @@ CASES = {
     "dense residual": ("ResNet(filter=None)", "None", 10, 1000),
     "pooled gelu": ("Convolutional(2, activation='gelu')", "(1, 6, 6)", 36, 28),
     "pooled residual": ("ResNet()", "(1, 6, 6)", 36, 28),
+    "transposed": (
+        "Serial(Conv(), Activation(), ConvTranspose(3, strides=2), Activation(), GlobalAvgPool(), "
+        "Dense())",
+        "(1, 3, 3)",
+        9,
+        28,
+    ),
     "flatten": ("Convolutional(2, head='flatten')", "(1, 6, 6)", 36, 160),
 }
 
