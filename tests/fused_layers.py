@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fused_cases import CIRCULAR, LINE, ODD, RELU, SQUARE, W, block, conv, flat, pooled, skip
+from fused_cases import CIRCULAR, LINE, RELU, W, block, conv, flat, pooled, skip
 
 from ntk_sklearn.architecture import (
     Activation,
@@ -25,6 +25,7 @@ from ntk_sklearn.architecture import (
 )
 
 ERF = Activation("erf")
+ODD, SQUARE, SMALL = (2, 5, 4), (2, 3, 3), (2, 3, 2)
 
 
 def up(filter=3, strides=2, padding="same", **options) -> ConvTranspose:
@@ -40,18 +41,18 @@ def edges(window, strides=None, padding="same") -> AvgPool:
 
 
 TRANSPOSED: dict[str, tuple[Layer, tuple[int, ...]]] = {
-    "grows": (pooled(block(), up(), RELU, conv(), RELU), SQUARE),
-    "flat": (flat(block(), up((2, 3), (3, 2)), RELU, conv(), RELU), ODD),
-    "valid": (pooled(block(), up((2, 3), (3, 2), "valid"), RELU, conv(), RELU), (2, 3, 4)),
-    "circular": (pooled(block(), up((2, 3), (3, 2), "circular"), RELU, conv(), ERF), (2, 3, 4)),
-    "circular, wide": (pooled(block(), up(5, 2, "circular"), RELU, conv(), ERF), (2, 3, 4)),
-    "circular, 1": (pooled(block(), up(3, 1, "circular"), RELU, conv(), ERF), ODD),
-    "1": (pooled(block(), up((2, 4), 1), RELU, conv(), ERF), ODD),
+    "grows": (pooled(block(), up(), RELU, conv(), RELU), SMALL),
+    "flat": (flat(block(), up((2, 3), (3, 2)), RELU, conv(), RELU), SMALL),
+    "valid": (pooled(block(), up((2, 3), (3, 2), "valid"), RELU, conv(), RELU), SMALL),
+    "circular": (pooled(block(), up((2, 3), (3, 2), "circular"), RELU, conv(), ERF), SMALL),
+    "circular, wide": (pooled(block(), up(5, 2, "circular"), RELU, conv(), ERF), SMALL),
+    "circular, 1": (pooled(block(), up(3, 1, "circular"), RELU, conv(), ERF), SMALL),
+    "1": (pooled(block(), up((2, 4), 1), RELU, conv(), ERF), SMALL),
     "explicit": (pooled(up((2, 4), 2, ((1, 3), (0, 0))), RELU, conv(), ERF), SQUARE),
-    "up and down": (pooled(up(), RELU, up(), RELU, conv(strides=2), RELU), (2, 3, 2)),
+    "up and down": (pooled(up(), RELU, up(), RELU, conv(strides=2), RELU), SMALL),
     "line": (pooled(block(), up(), RELU, conv(), RELU), LINE),
-    "rates": (flat(up(lr_multiplier=0.3, bias_ntk=0.7), RELU, conv()), SQUARE),
-    "beside": (pooled(conv(), Sum(Serial(RELU, up(2)), up(3)), RELU), SQUARE),
+    "rates": (flat(up(lr_multiplier=0.3, bias_ntk=0.7), RELU, conv()), SMALL),
+    "beside": (pooled(conv(), Sum(Serial(RELU, up(2)), up(3)), RELU), SMALL),
 }
 LOCAL: dict[str, tuple[Layer, tuple[int, ...]]] = {
     "pooled": (pooled(local(), RELU), SQUARE),

@@ -69,8 +69,8 @@ def test_inputs_of_deep_gaussian_processes_have_unit_variance(docs):
 
 
 def test_variance_of_a_deep_gaussian_process(docs):
-    deep = NNGP(docs.deep_gaussian_process(400, 1.9, 0.2)).diag(ROWS)
-    np.testing.assert_allclose(deep, 0.2 / (1 - 1.9 / 2), rtol=1e-8)  # the fixed point, 4
+    deep = NNGP(docs.deep_gaussian_process(60, 1.2, 0.2)).diag(ROWS)
+    np.testing.assert_allclose(deep, 0.2 / (1 - 1.2 / 2), rtol=1e-8)  # the fixed point, 0.5
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ HUANG = {
 
 @pytest.mark.parametrize("gamma", HUANG)
 def test_recorded_depths_of_huang(docs, gamma):
-    found = [correlation(NTK(docs.huang(2, depth, gamma))(ROWS)) for depth in (10, 100)]
-    np.testing.assert_allclose(found, HUANG[gamma][:2], atol=6e-6)
+    found = correlation(NTK(docs.huang(2, 10, gamma))(ROWS))
+    assert found == pytest.approx(HUANG[gamma][0], abs=6e-6)
 
 
 @pytest.mark.parametrize("gamma", HUANG)
@@ -119,7 +119,11 @@ def test_recorded_limits_of_huang(gamma):
 
 @pytest.mark.parametrize(
     "depth, unscaled, scaled",
-    [(5, 0.3406, 0.3262), (50, 0.3037, 0.3270), pytest.param(500, 0.2593, 0.3271, marks=SLOW)],
+    [
+        (5, 0.3406, 0.3262),
+        pytest.param(50, 0.3037, 0.3270, marks=SLOW),
+        pytest.param(500, 0.2593, 0.3271, marks=SLOW),
+    ],
 )
 def test_scaled_branches_keep_angles_and_unscaled_ones_do_not(docs, depth, unscaled, scaled):
     # branches of variance 1 times alpha^2, all layers trained

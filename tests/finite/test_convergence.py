@@ -161,7 +161,12 @@ def inputs(shape: tuple[int, ...]) -> Tensor:
     return torch.randn(4, *shape, generator=generator, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("name", TREES)
+SLOW = ("blurred", "edges", "layer_norm_all")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in TREES]
+)
 def test_finite_networks_converge_to_the_kernel(name: str) -> None:
     tree, shape = TREES[name]
     x, ratio = inputs(shape), WIDTHS[0] / WIDTHS[1]

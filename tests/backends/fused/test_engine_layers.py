@@ -22,6 +22,16 @@ from fused_layers import LAYERS, ROWS
 from ntk_sklearn.architecture import AvgPool, Dropout, Flatten, Product, Serial
 
 EXACT = 1e-12
+SINGLE = (
+    "transposed: flat",
+    "transposed: circular, wide",
+    "local: circular",
+    "pooling: edges, twice",
+    "pooling: blur",
+    "pooling: circular strides",
+    "rescaled: all",
+    "rescaled: dropout, circular",
+)
 each_image = pytest.mark.parametrize("network, shape", LAYERS.values(), ids=list(LAYERS))
 each_dense = pytest.mark.parametrize("network", ROWS.values(), ids=list(ROWS))
 
@@ -38,8 +48,9 @@ def test_images(network, shape):
     np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-300)
 
 
-@each_image
-def test_images_in_single_precision(network, shape):
+@pytest.mark.parametrize("name", SINGLE)
+def test_images_in_single_precision(name):
+    network, shape = LAYERS[name]
     found, bound = single_errors(network, [pictures(shape, seed) for seed in range(2)])
     assert (found <= bound).all(), found / bound
 
