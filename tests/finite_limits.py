@@ -25,6 +25,7 @@ class Sample(NamedTuple):
 
 def sample(tree: Layer, x: Tensor, width: int, n_networks: int) -> Sample:
     found = []
+    torch.manual_seed(width)  # of the masks of dropout
     for module in Networks(tree, x.shape[1:], width, n_networks, random_state=width):
         signals = record(module, x, ntk=True)
         found.append(torch.stack([gram(signals, "nngp"), gram(signals, "ntk")]))

@@ -14,6 +14,8 @@ from ntk_sklearn.architecture import (
     AvgPool,
     Concat,
     Conv,
+    ConvLocal,
+    ConvTranspose,
     Dense,
     Dropout,
     Flatten,
@@ -21,6 +23,7 @@ from ntk_sklearn.architecture import (
     Identity,
     Layer,
     LayerNorm,
+    Product,
     SelfAttention,
     Serial,
     residual,
@@ -39,11 +42,14 @@ _ACTIVATIONS = {
     "Relu": lambda p: ReLU(),
     "Sin": lambda p: Sin(p["a"], p["b"], p["c"]),
 }
+_PLAIN = {"a": 1.0, "b": 1.0}
 _LAYERS = {
-    "AvgPool": lambda p: AvgPool(p["window_shape"], p["strides"], p["padding"].lower()),
-    "Conv": lambda p: Conv(
-        p["filter_shape"], p["W_std"], p["b_std"], p["strides"], padding=p["padding"].lower()
+    "AvgPool": lambda p: AvgPool(
+        p["window_shape"], p["strides"], p["padding"].lower(), p.get("normalize_edges", False)
     ),
+    "Conv": lambda p: Conv(*_windowed(p), padding=p["padding"].lower()),
+    "ConvLocal": lambda p: ConvLocal(*_windowed(p), padding=p["padding"].lower()),
+    "ConvTranspose": lambda p: ConvTranspose(*_windowed(p), padding=p["padding"].lower()),
     "Dense": lambda p: Dense(p["W_std"], p["b_std"]),
     "Dropout": lambda p: Dropout(1 - p["rate"]),
     "Flatten": lambda p: Flatten(),
@@ -52,25 +58,31 @@ _LAYERS = {
         p["W_query_std"], p["W_key_std"], p["W_value_std"], p["W_out_std"], p["b_std"]
     ),
     "Identity": lambda p: Identity(),
-    "LayerNorm": lambda p: LayerNorm(),
+    "LayerNorm": lambda p: LayerNorm(
+        "all" if len(p.get("axis", ())) > 1 else "channels", p.get("eps", 1e-12)
+    ),
 }
 
 
+def _windowed(p: dict[str, Any]) -> tuple[Any, ...]:
+    return p["filter_shape"], p["W_std"], p["b_std"], p["strides"]
+
+
 @cache
-def specifications() -> dict[str, Any]:
+def specifications(file: str = "networks") -> dict[str, Any]:
     """Case -> {"net": plain data, "input_shape": channels last}."""
-    cases: dict[str, Any] = json.loads((GOLDEN / "networks.json").read_text())
+    cases: dict[str, Any] = json.loads((GOLDEN / f"{file}.json").read_text())
     return cases
 
 
-def network(name: str) -> Layer:
-    return _layer(specifications()[name]["net"])
+def network(name: str, file: str = "networks") -> Layer:
+    return _layer(specifications(file)[name]["net"])
 
 
 @cache
-def recorded(name: str) -> dict[str, np.ndarray]:
+def recorded(name: str, file: str = "networks") -> dict[str, np.ndarray]:
     """The arrays of a case; x1 and x2 with their channels first."""
-    with np.load(GOLDEN / "networks.npz") as tables:
+    with np.load(GOLDEN / f"{file}.npz") as tables:
         arrays = {key: tables[f"{name}/{key}"] for key in ("x1", "x2", *TABLES)}
     return arrays | {key: np.moveaxis(arrays[key], -1, 1) for key in ("x1", "x2")}
 
@@ -84,8 +96,10 @@ def _layer(node: list) -> Layer:
         return Serial(*map(_layer, rest))
     if kind == "residual":
         return residual(*map(_layer, rest))
+    if kind == "product":
+        return Product(*map(_layer, rest))
     if kind == "concat":
         return Concat(*map(_layer, rest[:-1]))
     if kind in _ACTIVATIONS:
-        return Activation(_ACTIVATIONS[kind](rest[0]))
-    return _LAYERS[kind](rest[0])
+        return Activation(_ACTIVATIONS[kind](rest[0] if rest else _PLAIN))
+    return _LAYERS[kind](rest[0] if rest else {})

@@ -19,12 +19,17 @@ from ntk_sklearn.architecture import (
     AvgPool,
     ConcatPositions,
     Conv,
+    ConvLocal,
+    ConvTranspose,
     Dense,
+    Dropout,
     Flatten,
     GlobalAvgPool,
     GlobalSumPool,
     Identity,
     Layer,
+    LayerNorm,
+    Product,
     Resize,
     SelfAttention,
     Serial,
@@ -73,8 +78,14 @@ def _layer(layer: Layer, pair: ImagePair) -> ImagePair:
             return pair
         case Activation(function="relu"):
             return _relu(pair)
-        case Conv() | Dense():
+        case Conv() | ConvTranspose() | ConvLocal() | Dense():
             return _affine(layer, pair)
+        case LayerNorm():
+            return _normalized(layer, pair)
+        case Dropout():
+            return _dropped(1 - layer.p, pair)
+        case Product():
+            return _product([_layer(branch, pair) for branch in layer.branches])
         case AvgPool() | SumPool():
             return pair.map(lambda k: _pool(layer, k))
         case GlobalAvgPool():
@@ -102,10 +113,101 @@ def _layer(layer: Layer, pair: ImagePair) -> ImagePair:
 
 def _affine(layer: Conv | Dense, pair: ImagePair) -> ImagePair:
     w2, b2 = layer.w_std**2, layer.b_std**2
-    window = (lambda k: _convolve(layer, k)) if isinstance(layer, Conv) else (lambda k: k)
+    sums = {Conv: _convolve, ConvLocal: _convolve, ConvTranspose: _transposed}.get(type(layer))
+    window = (lambda k: k) if sums is None else (lambda k: sums(layer, k))
     out = pair.map(lambda k: w2 * window(k) + b2)
     out.ntk = w2 * window(pair.ntk + pair.nngp) + b2
+    return out.map(_only_equal) if isinstance(layer, ConvLocal) else out
+
+
+def _only_equal(k: np.ndarray) -> np.ndarray:
+    """Positions have weights and biases of their own: different ones are independent."""
+    out = np.zeros_like(k)
+    for i in np.ndindex(_sizes(k)):
+        out[i + i] = k[i + i]
     return out
+
+
+def _transposed(layer: ConvTranspose, k: np.ndarray) -> np.ndarray:
+    """Every pair of inputs adds to the pairs of outputs that it reaches by one tap."""
+    sizes = _sizes(k)
+    rank = len(sizes)
+    reach = [
+        _reached(n, _at(layer.filter, a), _at(layer.strides, a), _padding(layer, a))
+        for a, n in enumerate(sizes)
+    ]
+    out = np.zeros(tuple(end for end, _ in reach) * 2)
+    taps = list(product(*(range(_at(layer.filter, a)) for a in range(rank))))
+    for i, j, tap in product(np.ndindex(sizes), np.ndindex(sizes), taps):
+        to = [reach[a][1](place[a], tap[a]) for place in (i, j) for a in range(rank)]
+        if None not in to:
+            out[tuple(to)] += k[i + j] / len(taps)
+    return out
+
+
+def _reached(n: int, size: int, stride: int, padding):
+    """Number of outputs, and the output that input i reaches by tap a: i stride + shift - a."""
+    beyond = max(size - stride, 0)
+    whole = n * stride + beyond  # outputs that are reached
+    if padding == "valid":
+        return whole, lambda i, a: i * stride + size - 1 - a
+    if padding == "same":  # the first beyond // 2 of these outputs are cut off, and the last
+        out = n * stride
+        return out, lambda i, a: _inside(i * stride + size - 1 - a - beyond // 2, out)
+    if padding == "circular":  # or added where they belong
+        out = n * stride
+        return out, lambda i, a: (i * stride + size - 1 - a - beyond // 2) % out
+    low, high = padding
+    out = (n - 1) * stride + 1 + low + high - size + 1
+    return out, lambda i, a: _inside(i * stride + low - a, out)
+
+
+def _inside(place: int, n: int) -> int | None:
+    return place if 0 <= place < n else None
+
+
+def _normalized(layer: LayerNorm, pair: ImagePair) -> ImagePair:
+    """Divided by the standard deviations of both positions, or of both images."""
+
+    def deviations(own: np.ndarray) -> np.ndarray:
+        sizes = _sizes(own)
+        found = np.array([own[i + i] for i in np.ndindex(sizes)]).reshape(sizes)
+        if layer.axes == "all":
+            found = np.full_like(found, found.mean())
+        return np.sqrt(found + layer.eps)
+
+    x, z = deviations(pair.own_x), deviations(pair.own_z)
+    outer = np.multiply.outer
+    cross = outer(x, z)
+    return ImagePair(
+        pair.nngp / cross, pair.ntk / cross, pair.own_x / outer(x, x), pair.own_z / outer(z, z),
+        pair.same,
+    )  # fmt: skip
+
+
+def _dropped(kept: float, pair: ImagePair) -> ImagePair:
+    """A position of an image is alone in having one mask with itself: E[mask^2] / kept^2."""
+    own_x, own_z = _grown(pair.own_x, kept), _grown(pair.own_z, kept)
+    if not pair.same:
+        return ImagePair(pair.nngp, pair.ntk, own_x, own_z, False)
+    return ImagePair(_grown(pair.nngp, kept), _grown(pair.ntk, kept), own_x, own_z, True)
+
+
+def _grown(k: np.ndarray, kept: float) -> np.ndarray:
+    out = np.array(k, dtype=float)
+    for i in np.ndindex(_sizes(out)):
+        out[i + i] = out[i + i] * kept / kept**2
+    return out
+
+
+def _product(ends: list[ImagePair]) -> ImagePair:
+    names = ("nngp", "own_x", "own_z")
+    nngp, own_x, own_z = (math.prod(getattr(end, name) for end in ends) for name in names)
+    ntk = sum(
+        math.prod(end.ntk if k == tangent else end.nngp for k, end in enumerate(ends))
+        for tangent in range(len(ends))
+    )
+    return ImagePair(nngp, ntk, own_x, own_z, ends[0].same)
 
 
 def _relu(pair: ImagePair) -> ImagePair:
@@ -146,10 +248,12 @@ def _pool(layer: AvgPool | SumPool, k: np.ndarray) -> np.ndarray:
     """Every position of one window meets every position of the other."""
     look, sizes = _windows(layer, k, layer.window, 1)
     out = np.zeros(sizes * 2)
-    size = len(look[(0,) * len(sizes)]) ** 2 if isinstance(layer, AvgPool) else 1
     for i, j in product(np.ndindex(sizes), np.ndindex(sizes)):
-        pairs = product(look[i], look[j])
-        out[i + j] = sum(k[a + b] for a, b in pairs if None not in a + b) / size
+        pairs = [k[a + b] for a, b in product(look[i], look[j]) if None not in a + b]
+        size = len(look[i]) * len(look[j]) if isinstance(layer, AvgPool) else 1
+        if isinstance(layer, AvgPool) and layer.normalize_edges:
+            size = max(1, len(pairs))
+        out[i + j] = sum(pairs) / size
     return out
 
 

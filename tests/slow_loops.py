@@ -59,7 +59,29 @@ def cntk(x: np.ndarray, z: np.ndarray, depth: int, pooled: bool, gamma: float = 
             theta = _convolved(theta, gamma)
     if pooled:
         return sum(theta.values()) / len(theta)
-    return sum(value for (i, j, k, m), value in theta.items() if (i, j) == (k, m))
+    return _trace(theta)
+
+
+def enhanced_cntk(x: np.ndarray, z: np.ndarray, depth: int, c: int, gamma: float) -> float:
+    """`depth` convolutions, averages over shifts of both images by up to c (Li et al. 2019)."""
+    pairs = ((x, z), (x, x), (z, z))
+    fields = [_convolved(_products(a, b), gamma) for a, b in pairs]
+    theta = fields[0]
+    for layer in range(depth):
+        if layer:
+            fields = [_convolved(field, gamma) for field in fields]
+            theta = _convolved(theta, gamma)
+        fields, slopes = _activated(*fields)
+        theta = {p: slopes[p] * t + fields[0][p] for p, t in theta.items()}
+    shifts = list(product(range(-c, c + 1), repeat=4))
+    return sum(
+        _trace({(i, j, k, m): theta.get((i + a, j + b, k + d, m + e), 0.0) for i, j, k, m in theta})
+        for a, b, d, e in shifts
+    ) / len(shifts)
+
+
+def _trace(field: Field) -> float:
+    return sum(value for (i, j, k, m), value in field.items() if (i, j) == (k, m))
 
 
 def _products(x: np.ndarray, z: np.ndarray) -> Field:
@@ -102,3 +124,36 @@ def standard(x: np.ndarray, z: np.ndarray, widths: list[int], w_std: float, b_st
         theta = fan_in * covs[0] + w_std**2 * theta + 1.0
         covs = [w_std**2 * v + b_std**2 for v in covs]
     return theta
+
+
+def tirer(x: np.ndarray, z: np.ndarray, depth: int, alpha: float, w: float, v: float) -> float:
+    """NTK of a residual ReLU network by the sum over layers (Tirer, Bruna, Giryes 2021)."""
+    covs = [w**2 * float(a @ b) / len(x) for a, b in ((x, z), (x, x), (z, z))]
+    K, S, slopes = [covs[0]], [], []
+    for _ in range(depth):
+        value, slope = relu_moments(*covs)
+        S.append(v**2 * w**2 * value)
+        slopes.append(v**2 * w**2 * slope)
+        own = [v**2 * w**2 * relu_moments(q, q, q)[0] for q in covs[1:]]
+        covs = [q + alpha**2 * s for q, s in zip(covs, [S[-1], *own], strict=True)]
+        K.append(covs[0])
+    backwards = [1.0]
+    for slope in reversed(slopes):
+        backwards.insert(0, backwards[0] * (1 + alpha**2 * slope))
+    blocks = (p * (s + k * d) for p, s, k, d in zip(backwards[1:], S, K, slopes, strict=False))
+    return K[-1] + backwards[0] * K[0] + alpha**2 * sum(blocks)
+
+
+def huang(x: np.ndarray, z: np.ndarray, depth: int, alpha: float) -> float:
+    """The same with the factor 2 of He, for unit rows and untrained ends (Huang et al. 2020)."""
+    K, parts = float(x @ z), []
+    variance = 1.0
+    for _ in range(depth):
+        value, slope = relu_moments(K, variance, variance)
+        parts.append((2 * value + K * 2 * slope, 2 * slope))
+        K, variance = K + alpha**2 * 2 * value, variance * (1 + alpha**2)
+    total, backwards = 0.0, 1.0
+    for own, slope in reversed(parts):
+        total += backwards * own
+        backwards *= 1 + alpha**2 * slope
+    return alpha**2 * total

@@ -4,6 +4,7 @@ from .at_initialization import AtInitialization, check_random_outputs, check_tra
 from .attention import ExponentialDecay, SelfAttention, position_covariance
 from .checks import NetworkError, check_network
 from .concat_positions import ConcatPositions
+from .convolutions import ConvLocal, ConvTranspose, transposed_windows
 from .graphs import Aggregate, GraphInput, check_nodes
 from .hyperparameters import replace, scales
 from .layers import (
@@ -17,6 +18,7 @@ from .layers import (
     GlobalSumPool,
     Identity,
     Layer,
+    LocalAvgPool,
     Serial,
     Sum,
     SumPool,
@@ -32,7 +34,7 @@ from .product import Product
 from .resampling import Resize, Slice
 from .shapes import Shape, infer_shape, most_positions
 from .symmetry import Motion, asymmetry
-from .windows import ShapeError, Window, windows
+from .windows import ShapeError, Window, edge_factors, windows
 
 __all__ = [
     "Activation",
@@ -42,6 +44,8 @@ __all__ = [
     "Concat",
     "ConcatPositions",
     "Conv",
+    "ConvLocal",
+    "ConvTranspose",
     "Dense",
     "Dropout",
     "ExponentialDecay",
@@ -52,6 +56,7 @@ __all__ = [
     "Identity",
     "Layer",
     "LayerNorm",
+    "LocalAvgPool",
     "Matrix",
     "Motion",
     "NetworkError",
@@ -76,11 +81,13 @@ __all__ = [
     "children",
     "contains",
     "demanded_positions",
+    "edge_factors",
     "infer_shape",
     "most_positions",
     "position_covariance",
     "replace",
     "residual",
     "scales",
+    "transposed_windows",
     "windows",
 ]

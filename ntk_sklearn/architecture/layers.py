@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields
+from numbers import Integral
 from typing import Any, ClassVar
 
 from ._values import as_axes, as_padding, check_scale
@@ -119,7 +120,7 @@ class Conv(Layer):
         object.__setattr__(self, "padding", as_padding(self.padding, "Conv.padding"))
 
 
-def _check_affine(layer: Dense | Conv) -> None:
+def _check_affine(layer: Any) -> None:
     for name in ("w_std", "b_std", "lr_multiplier"):
         check_scale(getattr(layer, name), f"{type(layer).__name__}.{name}")
     if layer.bias_ntk is not None:
@@ -158,7 +159,20 @@ class _Pool(Layer):
 
 @dataclass(frozen=True, repr=False)
 class AvgPool(_Pool):
-    """Mean over windows of positions; ``strides=None`` means the window. Padded zeros count."""
+    """Mean over windows of positions; ``strides=None`` means the window.
+
+    Padded zeros count, unless `normalize_edges` is set: then the sum over a window is divided by
+    the number of its positions inside of the image (a window without any gives 0).
+    """
+
+    normalize_edges: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.normalize_edges, bool):
+            raise TypeError(
+                f"AvgPool.normalize_edges must be True or False, got {self.normalize_edges!r}"
+            )
 
 
 @dataclass(frozen=True, repr=False)
@@ -246,6 +260,39 @@ class Concat(Layer):
 def residual(main: Layer, shortcut: Layer | None = None) -> Sum:
     """``main(x) + shortcut(x)``, the shortcut being the identity unless given."""
     return Sum(main, Identity() if shortcut is None else shortcut)
+
+
+def LocalAvgPool(radius: Axes) -> AvgPool:
+    """Means over the shifts of an image by up to `radius` positions in every direction.
+
+    ``AvgPool(2 * radius + 1, strides=1, padding=(radius, radius))``: a box blur that keeps the size
+    of the image. Windows count in full at the edges, and `radius` may exceed the image: once it is
+    the size less one, every position holds the same sum over all of them. In front of
+    ``Flatten()`` and a dense layer it is the local average pooling LAP(c) of Li et al., "Enhanced
+    convolutional neural tangent kernels", 2019: the kernel averaged over independent shifts of both
+    images.
+
+    Parameters
+    ----------
+    radius : int or tuple of int
+        0 changes nothing; an int stands for every spatial axis.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `radius` holds anything but integers >= 0.
+    """
+    radii = radius if isinstance(radius, (tuple, list)) else (radius,)
+    for value in radii:
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise TypeError(f"radius must be an int or a tuple of ints, got {radius!r}")
+        if value < 0:
+            raise ValueError(f"radius must not be negative, got {radius!r}")
+    window = tuple(2 * int(value) + 1 for value in radii)
+    padding = tuple((int(value), int(value)) for value in radii)
+    if isinstance(radius, (tuple, list)):
+        return AvgPool(window, (1,) * len(window), padding)
+    return AvgPool(window[0], 1, padding[0])
 
 
 def _as_layers(layers: Iterable[Any], name: str, minimum: int = 0) -> tuple[Layer, ...]:

@@ -52,13 +52,18 @@ def infer_shape(network: Layer, shape: Shape, path: str = "") -> Shape:
 
 
 def most_positions(network: Layer, shape: Shape) -> int:
-    """The largest number of positions anywhere in the network; 1 without spatial axes."""
-    found = max(prod(shape.spatial), prod(infer_shape(network, shape).spatial))
+    """Positions of the largest image anywhere in the network, its input included.
+
+    Raises
+    ------
+    ShapeError
+    """
+    found = [prod(shape.spatial), prod(infer_shape(network, shape).spatial)]
     for child in children(network):
-        found = max(found, most_positions(child, shape))
+        found.append(most_positions(child, shape))
         if isinstance(network, Serial):
             shape = infer_shape(child, shape)
-    return found
+    return max(found)
 
 
 @singledispatch

@@ -15,7 +15,8 @@ class ShapeError(ValueError):
 class Window:
     """Along one axis, output position o reads the inputs ``o * stride + a * dilation - low``.
 
-    `wrap` says whether positions outside are wrapped around (circular padding) or zero.
+    `wrap` says whether positions outside are wrapped around (circular padding) or zero. The inputs
+    are `spacing` apart, with zeros between them.
     """
 
     size: int
@@ -25,6 +26,7 @@ class Window:
     high: int
     wrap: bool
     out: int
+    spacing: int = 1
 
 
 def windows(layer: Conv | AvgPool | SumPool, spatial: tuple[int, ...]) -> tuple[Window, ...]:
@@ -34,20 +36,34 @@ def windows(layer: Conv | AvgPool | SumPool, spatial: tuple[int, ...]) -> tuple[
     stride = per_axis(layer.strides or 1, rank)
     dilation = per_axis(layer.dilation if isinstance(layer, Conv) else 1, rank)
     return tuple(
-        _window(n, size[a], stride[a], dilation[a], _axis_padding(layer.padding, a, rank))
+        _window(n, size[a], stride[a], dilation[a], axis_padding(layer.padding, a, rank))
         for a, n in enumerate(spatial)
     )
 
 
+def edge_factors(window: Window, n: int) -> list[float]:
+    """For every output position, its window's size over the number of its positions in the image.
+
+    0 where there is none.
+    """
+    found = []
+    for start in range(-window.low, window.out * window.stride - window.low, window.stride):
+        taps = range(start, start + window.size * window.dilation, window.dilation)
+        inside = window.size if window.wrap else sum(0 <= place < n for place in taps)
+        found.append(window.size / inside if inside else 0.0)
+    return found
+
+
 def per_axis(value: Axes, rank: int) -> tuple[int, ...]:
-    """An int for all axes, or one per axis, as one per axis."""
+    """One value for each axis."""
     values = (value,) * rank if isinstance(value, int) else value
     if len(values) != rank:
         raise ShapeError(f"{value} has {len(values)} entries, the image has {rank} spatial axes")
     return values
 
 
-def _axis_padding(padding: Padding, axis: int, rank: int) -> str | tuple[int, int]:
+def axis_padding(padding: Padding, axis: int, rank: int) -> str | tuple[int, int]:
+    """The padding of one axis, by name or as (low, high)."""
     if isinstance(padding, str):
         return padding
     pairs = (padding,) * rank if isinstance(padding[0], int) else padding

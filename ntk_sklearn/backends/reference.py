@@ -64,7 +64,7 @@ class ReferenceEvaluator:
             _write(problem, networks, propagate_all(networks, state), out)
 
     def workspace(self, problem: Problem) -> tuple[int, int]:
-        """Bytes per pair and per input, from the positions of the input's layout."""
+        """Bytes per pair and per input, from the pairs of positions of the largest image."""
         size = problem.dtype.itemsize
         entries = _entries(problem)
         return size * _COPIES * entries, 2 * size * _OWN_COPIES * entries

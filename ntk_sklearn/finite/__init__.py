@@ -1,6 +1,12 @@
 """Networks of finite width from layer trees, their empirical kernels, and trees from modules."""
 
-from . import attention, normalization, position_maps, product  # noqa: F401  their rules
+from . import (  # noqa: F401  their rules
+    attention,
+    convolutions,
+    normalization,
+    position_maps,
+    product,
+)
 from .draws import Networks
 from .empirical import empirical_nngp, empirical_ntk
 from .initial import INITIAL_WIDTH, initial_outputs

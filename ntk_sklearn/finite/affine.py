@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..architecture import Conv, Dense, Window
+from ..architecture import Conv, ConvLocal, ConvTranspose, Dense, Window
 from .modules import Pad, Part, Tape
 
 
@@ -39,14 +39,16 @@ class Affine(Part):
 
     def __init__(
         self,
-        layer: Dense | Conv,
+        layer: Dense | Conv | ConvTranspose | ConvLocal,
         in_shape: tuple[int, ...],
         out_shape: tuple[int, ...],
         weight_shape: tuple[int, ...],
+        bias_shape: tuple[int, ...],
+        fan_in: int,
     ) -> None:
         super().__init__()
         self.in_shape, self.out_shape = in_shape, out_shape
-        std, b_std = float(layer.w_std) / sqrt(prod(weight_shape[1:])), float(layer.b_std)
+        std, b_std = float(layer.w_std) / sqrt(fan_in), float(layer.b_std)
         root = sqrt(layer.lr_multiplier)
         self.weight_scale, self.weight_spread = _scales(std, root * std)
         bias_root = root * b_std if layer.bias_ntk is None else sqrt(layer.bias_ntk)
@@ -56,7 +58,7 @@ class Affine(Part):
         self.weight = nn.Parameter(torch.empty(weight_shape, device="meta"), self.weight_ntk > 0)
         self.bias = None
         if self.bias_scale > 0:
-            self.bias = nn.Parameter(torch.empty(out_shape[0], device="meta"), self.bias_ntk > 0)
+            self.bias = nn.Parameter(torch.empty(bias_shape, device="meta"), self.bias_ntk > 0)
 
     def draw(self, generator: torch.Generator, **kind: Any) -> None:
         """Fill the parameters; drawn in float64 on the CPU, so that no `kind` changes them."""
@@ -75,7 +77,8 @@ class Affine(Part):
         z = self.weight_scale * self.apply_weight(x)
         if self.bias is None:
             return z
-        return z + (self.bias_scale * self.bias).reshape(-1, *(1,) * (z.ndim - 2))
+        bias = self.bias_scale * self.bias
+        return z + bias.reshape(*bias.shape, *(1,) * (z.ndim - 1 - bias.ndim))
 
     def apply_weight(self, x: Tensor) -> Tensor:
         """W x, unscaled."""
@@ -90,31 +93,18 @@ class DenseModule(Affine):
     """`Affine` on flat rows."""
 
     def __init__(self, layer: Dense, fan_in: int, channels: int) -> None:
-        super().__init__(layer, (fan_in,), (channels,), (channels, fan_in))
+        super().__init__(layer, (fan_in,), (channels,), (channels, fan_in), (channels,), fan_in)
 
     def apply_weight(self, x: Tensor) -> Tensor:
         """(n, channels)."""
         return F.linear(x, self.weight)
 
 
-class ConvModule(Affine):
-    """`Affine` on every window of positions, in 1, 2 or 3 spatial dimensions."""
+class Windowed(Affine):
+    """`Affine` on every window of positions, abstract in which weights it has there."""
 
-    def __init__(
-        self, layer: Conv, in_shape: tuple[int, ...], channels: int, windows: tuple[Window, ...]
-    ) -> None:
-        out_shape = (channels, *(w.out for w in windows))
-        weight_shape = (channels, in_shape[0], *(w.size for w in windows))
-        super().__init__(layer, in_shape, out_shape, weight_shape)
-        self.windows = windows
-        self.pad = Pad(windows)
-        self._conv: Any = (F.conv1d, F.conv2d, F.conv3d)[len(windows) - 1]
-
-    def apply_weight(self, x: Tensor) -> Tensor:
-        """(n, channels, *positions)."""
-        stride = tuple(w.stride for w in self.windows)
-        dilation = tuple(w.dilation for w in self.windows)
-        return self._conv(self.pad(x), self.weight, stride=stride, dilation=dilation)
+    windows: tuple[Window, ...]
+    pad: Pad
 
     def taps(self) -> list[tuple[Any, ...]]:
         """For every entry of the filter, the index of what it reads in the padded input."""
@@ -124,6 +114,31 @@ class ConvModule(Affine):
             for w in self.windows
         ]  # fmt: skip
         return [(..., *slices) for slices in product(*axes)]
+
+
+class ConvModule(Windowed):
+    """The same weights for every window, in 1, 2 or 3 spatial dimensions."""
+
+    def __init__(
+        self,
+        layer: Conv | ConvTranspose,
+        in_shape: tuple[int, ...],
+        channels: int,
+        windows: tuple[Window, ...],
+    ) -> None:
+        weight_shape = (channels, in_shape[0], *(w.size for w in windows))
+        out_shape = (channels, *(w.out for w in windows))
+        super().__init__(
+            layer, in_shape, out_shape, weight_shape, (channels,), prod(weight_shape[1:])
+        )
+        self.windows, self.pad = windows, Pad(windows)
+        self._conv: Any = (F.conv1d, F.conv2d, F.conv3d)[len(windows) - 1]
+
+    def apply_weight(self, x: Tensor) -> Tensor:
+        """(n, channels, *positions)."""
+        stride = tuple(w.stride for w in self.windows)
+        dilation = tuple(w.dilation for w in self.windows)
+        return self._conv(self.pad(x), self.weight, stride=stride, dilation=dilation)
 
 
 def _scales(std: float, root: float) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from ..architecture import (
     ShapeError,
     Sum,
     SumPool,
+    edge_factors,
     windows,
 )
 from ..duals import resolve
@@ -79,7 +80,10 @@ def _(layer: AvgPool | SumPool, wire: Wire, channels: int, width: int) -> tuple[
     along = windows(layer, wire.spatial)
     factor = prod(w.size for w in along) if isinstance(layer, SumPool) else 1
     out = tuple(w.out for w in along)
-    return Pool(along, float(factor)), Wire(wire.channels, out, wire.merged)
+    edges = None
+    if isinstance(layer, AvgPool) and layer.normalize_edges:
+        edges = [edge_factors(w, n) for w, n in zip(along, wire.spatial, strict=True)]
+    return Pool(along, float(factor), edges), Wire(wire.channels, out, wire.merged)
 
 
 @build.register(GlobalAvgPool)

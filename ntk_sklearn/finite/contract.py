@@ -36,7 +36,8 @@ def weight_squares(layer: Affine, h: Tensor, d: Tensor) -> Tensor:
     raise NotImplementedError(f"no contraction for the layer type {type(layer).__name__}")
 
 
-def bias_gradients(d: Tensor) -> Tensor:
+@singledispatch
+def bias_gradients(layer: Affine, d: Tensor) -> Tensor:
     """Gradients (n, channels) by unscaled biases: derivatives summed over the positions."""
     return d.flatten(2).sum(2) if d.ndim > 2 else d
 

@@ -6,8 +6,9 @@ from math import prod
 
 import torch
 
-from .affine import Affine, ConvModule
+from .affine import Affine, ConvModule, Windowed
 from .contract import GRADIENT_BLOCK, PAIR_BLOCK, by_positions
+from .convolutions import LocalModule
 from .draws import held_bytes
 from .modules import FiniteNetwork
 from .network import affine_layers
@@ -33,12 +34,19 @@ def shared_bytes(module: FiniteNetwork, dtype: torch.dtype, n_networks: int) -> 
 def operations(module: FiniteNetwork) -> tuple[int, int]:
     """Multiplications (per row, per pair of rows) of the NTK of one network."""
     layers = affine_layers(module)
-    per_row = sum(3 * a.weight.numel() * prod(a.out_shape[1:]) for a in layers)
+    per_row = sum(3 * a.weight.numel() * _n_uses(a) for a in layers)
     return per_row, sum(map(_pair_operations, layers))
+
+
+def _n_uses(layer: Affine) -> int:
+    """At how many positions each weight is used."""
+    return 1 if isinstance(layer, LocalModule) else prod(layer.out_shape[1:])
 
 
 def _pair_operations(layer: Affine) -> int:
     channels = layer.out_shape[0]
+    if isinstance(layer, LocalModule):
+        return layer.weight.numel() // channels + prod(layer.out_shape)
     if not isinstance(layer, ConvModule):
         return layer.in_shape[0] + channels
     if not by_positions(layer, channels):
@@ -48,11 +56,14 @@ def _pair_operations(layer: Affine) -> int:
 
 def _contraction_numbers(layer: Affine) -> int:
     """Padded input, one shift of it and its copy, and a block of gradients or of positions."""
-    if not isinstance(layer, ConvModule):
+    if not isinstance(layer, Windowed):
         return 0
     channels, positions = layer.in_shape[0], prod(layer.out_shape[1:])
     sizes = zip(layer.in_shape[1:], layer.windows, strict=True)
-    shifts = channels * (prod(n + w.low + w.high for n, w in sizes) + 2 * positions)
+    padded = prod((n - 1) * w.spacing + 1 + w.low + w.high for n, w in sizes)
+    shifts = channels * (padded + 2 * positions)
+    if not isinstance(layer, ConvModule):
+        return shifts + 3 * max(PAIR_BLOCK // SMALLEST_TILE, SMALLEST_TILE)
     if by_positions(layer, layer.out_shape[0]):
         return shifts + 3 * max(PAIR_BLOCK // SMALLEST_TILE, positions**2)
     return shifts + max(min(GRADIENT_BLOCK, channels * layer.out_shape[0]), channels)

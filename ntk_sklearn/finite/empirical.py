@@ -75,7 +75,8 @@ def products(a: Signals, b: Signals, quantity: str) -> Tensor:
             found = weight_products(layer, a.inputs[layer], d, b.inputs[layer], d2)
             total.add_(found, alpha=weight)
         if bias:
-            total.addmm_(bias_gradients(d), bias_gradients(d2).mT, alpha=bias)
+            left, right = bias_gradients(layer, d), bias_gradients(layer, d2)
+            total.addmm_(left, right.mT, alpha=bias)
     return total
 
 
@@ -86,7 +87,7 @@ def squares(a: Signals, quantity: str) -> Tensor:
         if weight:
             total.add_(weight_squares(layer, a.inputs[layer], d), alpha=weight)
         if bias:
-            total.add_(bias_gradients(d).square().sum(1), alpha=bias)
+            total.add_(bias_gradients(layer, d).square().sum(1), alpha=bias)
     return total
 
 

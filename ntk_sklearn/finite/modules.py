@@ -59,16 +59,22 @@ class Pointwise(Part):
 
 
 class Pad(Part):
-    """Zeros around every spatial axis, or the other end of the image where windows wrap."""
+    """Zeros around every spatial axis, or the other end of the image where windows wrap.
+
+    First zeros between the positions, where windows read them `spacing` apart.
+    """
 
     def __init__(self, windows: tuple[Window, ...]) -> None:
         super().__init__()
         # torch wants the last axis first
+        self.spacings = [(w.spacing, w.wrap) for w in windows]
         self.amounts = [n for w in reversed(windows) for n in (w.low, w.high)]
         self.mode = "circular" if any(w.wrap for w in windows) else "constant"
 
     def forward(self, x: Tensor, tape: Tape | None = None) -> Tensor:
         """(n, channels, *padded)."""
+        for axis, (spacing, wrap) in enumerate(self.spacings, start=2):
+            x = _spread(x, axis, spacing, wrap) if spacing > 1 else x
         return F.pad(x, self.amounts, self.mode) if any(self.amounts) else x
 
     def extra_repr(self) -> str:
@@ -76,11 +82,26 @@ class Pad(Part):
         return f"{self.amounts}, {self.mode}"
 
 
-class Pool(Part):
-    """Mean over windows of positions, times `factor`; padded zeros count."""
+def _spread(x: Tensor, axis: int, spacing: int, wrap: bool) -> Tensor:
+    """Positions along an axis with zeros between them, and behind the last one of a circle."""
+    sizes = list(x.shape)
+    sizes[axis] = sizes[axis] * spacing if wrap else (sizes[axis] - 1) * spacing + 1
+    spread = x.new_zeros(sizes)
+    spread[(slice(None),) * axis + (slice(None, None, spacing),)] = x
+    return spread
 
-    def __init__(self, windows: tuple[Window, ...], factor: float) -> None:
+
+class Pool(Part):
+    """Mean over windows of positions, times `factor`; padded zeros count.
+
+    `edges` holds for every axis what the means at each position along it are multiplied by.
+    """
+
+    def __init__(
+        self, windows: tuple[Window, ...], factor: float, edges: list[list[float]] | None = None
+    ) -> None:
         super().__init__()
+        self.edges = edges or []
         self.pad = Pad(windows)
         self.window = tuple(w.size for w in windows)
         self.stride = tuple(w.stride for w in windows)
@@ -89,7 +110,11 @@ class Pool(Part):
 
     def forward(self, x: Tensor, tape: Tape | None = None) -> Tensor:
         """(n, channels, *pooled)."""
-        return self.factor * self._pool(self.pad(x), self.window, self.stride)
+        pooled: Tensor = self.factor * self._pool(self.pad(x), self.window, self.stride)
+        for axis, factors in enumerate(self.edges, start=2):
+            along = pooled.new_tensor(factors).reshape(-1, *(1,) * (pooled.ndim - 1 - axis))
+            pooled = pooled * along
+        return pooled
 
     def extra_repr(self) -> str:
         """Window and stride."""

@@ -1,6 +1,13 @@
 """How covariances move through layers: the plain-torch reference and specification."""
 
-from . import attention, concat_positions, graphs, normalization, product  # noqa: F401  their rules
+from . import (  # noqa: F401  their rules
+    attention,
+    concat_positions,
+    convolutions,
+    graphs,
+    normalization,
+    product,
+)
 from .family import follow_all, propagate_all, unrolled
 from .inputs import diagonal_state, pair_state
 from .rules import affine_scales, propagate

@@ -19,6 +19,7 @@ from ..architecture import (
     AvgPool,
     Concat,
     Conv,
+    ConvTranspose,
     Dense,
     Flatten,
     GlobalAvgPool,
@@ -33,7 +34,7 @@ from ..architecture import (
 )
 from ..duals import DualActivation, GaussianPair, resolve, sine2_of_sum
 from .state import KernelState
-from .windows import convolve, pool
+from .windows import convolve, pool, without_edges
 
 
 @singledispatch
@@ -76,7 +77,7 @@ def _affine(layer: Dense | Conv, state: KernelState) -> KernelState:
     return moved.pinned()
 
 
-def affine_scales(layer: Dense | Conv) -> tuple[Any, Any, Any, Any]:
+def affine_scales(layer: Dense | Conv | ConvTranspose) -> tuple[Any, Any, Any, Any]:
     """w^2, b^2, lr_multiplier, and what the trained bias adds to the NTK."""
     w2, b2, rate = layer.w_std**2, layer.b_std**2, layer.lr_multiplier
     return w2, b2, rate, rate * b2 if layer.bias_ntk is None else layer.bias_ntk
@@ -123,7 +124,10 @@ def _within(dual: DualActivation, state: KernelState, cov: Tensor) -> Tensor:
 def _(layer: AvgPool | SumPool, state: KernelState) -> KernelState:
     taps = windows(layer, _sizes(state))
     size = prod(w.size for w in taps) ** 2 if isinstance(layer, AvgPool) else 1
-    return state.map(lambda cov: pool(cov, taps) / size).pinned()
+    pooled = state.map(lambda cov: pool(cov, taps) / size)
+    if isinstance(layer, AvgPool) and layer.normalize_edges:
+        pooled = pooled.map(lambda cov: without_edges(cov, taps, _sizes(state)))
+    return pooled.pinned()
 
 
 @propagate.register(GlobalAvgPool)

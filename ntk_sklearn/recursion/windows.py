@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..architecture import Positions, Window
+from ..architecture import Positions, Window, edge_factors
 
 
 def convolve(x: Tensor, windows: tuple[Window, ...], positions: Positions) -> Tensor:
@@ -24,6 +24,16 @@ def pool(x: Tensor, windows: tuple[Window, ...]) -> Tensor:
     for axis, window in enumerate(windows):
         row = x.ndim - rank + axis
         x = _slide(_slide(x, (row - rank,), window), (row,), window)
+    return x
+
+
+def without_edges(x: Tensor, windows: tuple[Window, ...], sizes: tuple[int, ...]) -> Tensor:
+    """Means over windows in an image of these sizes, made means over their positions inside."""
+    rank = len(windows)
+    for axis, (window, n) in enumerate(zip(windows, sizes, strict=True)):
+        factors = torch.tensor(edge_factors(window, n), dtype=x.dtype, device=x.device)
+        for behind in (rank - 1 - axis, 2 * rank - 1 - axis):
+            x = x * factors.reshape(-1, *(1,) * behind)
     return x
 
 
@@ -51,6 +61,7 @@ def _every(x: Tensor, axis: int, stride: int) -> Tensor:
 
 
 def _padded(x: Tensor, axis: int, window: Window) -> Tensor:
+    x = spaced(x, axis, window)
     if not (window.low or window.high):
         return x
     n = x.shape[axis]
@@ -59,3 +70,14 @@ def _padded(x: Tensor, axis: int, window: Window) -> Tensor:
         return torch.cat((ends[0], x, ends[1]), dim=axis)
     behind = x.ndim - 1 - axis
     return torch.nn.functional.pad(x, (0, 0) * behind + (window.low, window.high))
+
+
+def spaced(x: Tensor, axis: int, window: Window) -> Tensor:
+    """Positions along an axis with zeros between them, and behind the last one of a circle."""
+    if window.spacing == 1:
+        return x
+    n, spacing = x.shape[axis], window.spacing
+    behind = x.ndim - 1 - axis
+    room = torch.nn.functional.pad(x.unsqueeze(axis + 1), (0, 0) * behind + (0, spacing - 1))
+    size = n * spacing if window.wrap else (n - 1) * spacing + 1
+    return room.flatten(axis, axis + 1).narrow(axis, 0, size)

@@ -9,6 +9,7 @@ from ntk_sklearn.architecture import (
     AvgPool,
     Concat,
     Conv,
+    ConvTranspose,
     Dense,
     Flatten,
     GlobalAvgPool,
@@ -20,6 +21,7 @@ from ntk_sklearn.architecture import (
     Sum,
     SumPool,
     infer_shape,
+    most_positions,
     residual,
 )
 
@@ -103,6 +105,20 @@ def test_shapes(network, shape, expected):
 def test_errors_name_the_layer(network, shape, where, why):
     with pytest.raises(ShapeError, match=rf"(?s)^{where}.*{why}"):
         infer_shape(network, shape)
+
+
+@pytest.mark.parametrize(
+    "network, shape, expected",
+    [
+        (Dense(), FLAT, 1),
+        (Serial(Conv(strides=2), Activation(), GlobalAvgPool()), IMAGE, 56),
+        (Serial(Conv(2, padding=(3, 3)), AvgPool(2)), IMAGE, 13 * 12),
+        (Serial(ConvTranspose(3, strides=2), Conv(strides=4), Flatten()), IMAGE, 224),
+        (Sum(Serial(ConvTranspose(2, strides=3), AvgPool(3)), Conv()), IMAGE, 504),
+    ],
+)
+def test_largest_image(network, shape, expected):
+    assert most_positions(network, shape) == expected
 
 
 def test_shape_errors_are_value_errors():

@@ -15,8 +15,8 @@ from pathlib import Path
 from ntk_sklearn.backends import ReferenceEvaluator
 from ntk_sklearn.kernels import NetworkKernel
 from ntk_sklearn.networks import (
-    Activation, Conv, Convolutional, Dense, FullyConnected, GlobalAvgPool, Resize, ResNet,
-    SelfAttention, Serial,
+    Activation, Conv, ConvTranspose, Convolutional, Dense, FullyConnected, GlobalAvgPool, Resize,
+    ResNet, SelfAttention, Serial,
 )
 
 torch.set_num_threads(1)
@@ -54,6 +54,13 @@ CASES = {
         "Serial(Conv(3), Activation('relu'), Resize((9, 6), 'linear'), GlobalAvgPool(), Dense())",
         "(1, 6, 6)",
         36,
+        28,
+    ),
+    "transposed": (
+        "Serial(Conv(), Activation(), ConvTranspose(3, strides=2), Activation(), GlobalAvgPool(), "
+        "Dense())",
+        "(1, 3, 3)",
+        9,
         28,
     ),
     "flatten": ("Convolutional(2, head='flatten')", "(1, 6, 6)", 36, 160),

@@ -15,11 +15,17 @@ from ntk_sklearn.architecture import (
     AvgPool,
     Concat,
     Conv,
+    ConvLocal,
+    ConvTranspose,
     Dense,
+    Dropout,
     Flatten,
     GlobalAvgPool,
     Identity,
+    LayerNorm,
+    LocalAvgPool,
     NetworkError,
+    Product,
     Serial,
     Sum,
     check_network,
@@ -69,10 +75,50 @@ TREES = {
         ),
         (2, 6),
     ),
+    "transposed": (
+        Serial(ConvTranspose(3, 1.4, 0.2, 2), ERF, ConvTranspose(2, 1.4, 0.1, 2, "valid"), RELU,
+               GlobalAvgPool(), Dense()),
+        (2, 3),
+    ),
+    "local": (
+        Serial(ConvLocal(3, 1.4, 0.2), ERF, Conv(2, 1.2, 0.1), RELU, GlobalAvgPool(), Dense()),
+        (2, 4),
+    ),
+    "edges": (
+        Serial(Conv(2, 1.4, 0.2), RELU, AvgPool(3, 1, "same", True), Conv(2, 1.2), RELU, Flatten(),
+               Dense()),
+        (2, 4),
+    ),
+    "blurred": (Serial(Conv(3, 1.4, 0.2), RELU, LocalAvgPool(2), Flatten(), Dense()), (2, 3)),
+    "layer_norm": (
+        Serial(Dense(1.4, 0.3), LayerNorm(), RELU, Dense(1.2, 0.1), LayerNorm(), ERF, Dense()),
+        (4,),
+    ),
+    "layer_norm_all": (
+        Serial(Conv(2, 1.4, 0.3), LayerNorm("all"), RELU, Conv(2), GlobalAvgPool()), (2, 4),
+    ),
+    "dropout": (
+        Serial(Conv(2, 1.4, 0.3), RELU, Dropout(0.3), Conv(2), ERF, Dropout(0.2), GlobalAvgPool(),
+               Dense()),
+        (2, 3),
+    ),
+    "product": (
+        Serial(
+            Dense(1.4, 0.3),
+            Product(Serial(RELU, Dense(1.2, 0.1)), Serial(RELU, Dense(0.9, 0.3), ERF)),
+            Dense(0.8, 0.1),
+        ),
+        (4,),
+    ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", TREES)
+SLOW = ("blurred", "edges", "layer_norm_all")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in TREES]
+)
 def test_finite_networks_converge_to_the_kernel(name: str) -> None:
     tree, shape = TREES[name]
     x, ratio = inputs(shape), WIDTHS[0] / WIDTHS[1]

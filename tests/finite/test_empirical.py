@@ -73,6 +73,8 @@ READOUTS = {
     "conv_then_sum": ["body.parts.2"],
     "conv_then_flatten": ["body.parts.2"],
     "strided": ["body.parts.4"],
+    "local_then_average": ["body.parts.2"],
+    "local_then_flatten": ["body.parts.2"],
     "two_readouts": ["body.parts.2.parts.0", "body.parts.2.parts.1.parts.2"],
 }
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from ...duals import GELU, RBF, ABReLU, DualActivation, Erf, Exp, Gaussian, Linear, Sign, Sin
 from ...duals.pair import safe_divide, safe_sqrt
 from . import carried, formulas
-from .normalization import Masking, Normalization
+from .normalization import Masking, Normalization, Rescaling
 from .program import NotFusedError
 
 Parameters = tuple[float, float, float, float]
@@ -89,12 +89,18 @@ def _sin(dual: Sin) -> Parameters:
 
 def _masking(dual: Masking) -> Parameters:
     kept = 1.0 - dual.p
-    return (1.0 - kept) * (1.0 + kept), kept**2, 0.0, 0.0
+    return (1.0 - kept) * (1.0 + kept), kept**2, 1.0 / kept, 0.0
 
 
 def _normalization(dual: Normalization, v: Tensor) -> tuple[Tensor, Tensor]:
     """Factors, and reciprocals of standard deviations for angles that are not known yet."""
     return dual.factor(v), _roots(dual, v)[1]
+
+
+def _rescaling(dual: Rescaling, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Factors; angles are not needed, since it acts on images only."""
+    factor = dual.factor(v)
+    return factor, factor
 
 
 def _none(dual: DualActivation) -> Parameters:
@@ -120,7 +126,9 @@ _KINDS = (
     _Kind(Sign, formulas.sign, _none, _signs, carried.sign),
     _Kind(Normalization, formulas.normalized, _none, _normalization, carried.normalized),
     _Kind(Masking, formulas.linear, _masking, _roots, carried.masked),
+    _Kind(Rescaling, formulas.normalized, _none, _rescaling),
 )
+MASKING = next(number for number, kind in enumerate(_KINDS) if kind.dual is Masking)
 FORMULAS: tuple[Callable[..., Any], ...] = tuple(kind.formula for kind in _KINDS)
 # The same with angles that are carried, whether they are carried beyond the activation, and whether
 # the formula with angles has five tables (`flat_table`) instead of two.
@@ -147,7 +155,8 @@ def lower(dual: DualActivation) -> Lowered:
         For users' own classes, `Polynomial`, and duals with tensors among their fields.
     """
     kind = _index(dual)
-    if kind is None or not all(isinstance(value, Real) for value in vars(dual).values()):
+    numbers = () if type(dual) is Rescaling else vars(dual).values()
+    if kind is None or not all(isinstance(value, Real) for value in numbers):
         raise NotFusedError(f"the activation {dual!r}")
     a, b, c, d = _KINDS[kind].parameters(dual)
     return Lowered(kind, (float(a), float(b), float(c), float(d)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from ...architecture import Window
-from .program import Operation, Program, Sink, Stage
+from .program import Head, Operation, Program, Sink, Stage
 
 # For every axis, the displacements at the source of a stage.
 Displacements = tuple[tuple[int, ...], ...]
@@ -54,17 +54,29 @@ def _asked(
         for displacement in behind[operation.target][axis]:
             yield from _under(window, displacement, operation.together, size)
     elif operation.sink is Sink.HEAD and operation.target in heads:
-        yield from (0,) if program.heads[operation.target].diagonal else range(1 - size, size)
+        yield from _summed(program.heads[operation.target], axis, size)
+
+
+def _summed(head: Head, axis: int, size: int) -> Iterator[int]:
+    """Displacements along an axis whose pairs have a weight in a head."""
+    if head.diagonal:
+        yield 0
+    elif not head.shares:
+        yield from range(1 - size, size)
+    else:
+        rows = enumerate(head.shares[axis])
+        yield from {k - i for i, row in rows for k, share in enumerate(row) if share}
 
 
 def _under(window: Window, displacement: int, together: bool, size: int) -> Iterator[int]:
     """Displacements between positions in the windows of two positions."""
     spread = 0 if together else window.size - 1
-    around = (-size, 0, size) if window.wrap else (0,)
+    circle = size * window.spacing
+    around = (-circle, 0, circle) if window.wrap else (0,)
     for k in range(-spread, spread + 1):
         for turn in around:
-            under = window.stride * displacement + k + turn
-            if abs(under) < size:
+            under, rest = divmod(window.stride * displacement + k + turn, window.spacing)
+            if rest == 0 and abs(under) < size:
                 yield under
 
 

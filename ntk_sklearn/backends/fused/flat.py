@@ -19,6 +19,7 @@ from ...architecture import (
     Identity,
     Layer,
     LayerNorm,
+    Product,
     Serial,
     Sum,
 )
@@ -38,6 +39,7 @@ class Does(IntEnum):
     ADD = 3
     SCALE = 4
     STORE = 5  # an output
+    MULTIPLY = 6
 
 
 @dataclass
@@ -50,7 +52,7 @@ class FlatOperation:
     source : int
         Register; for LOAD the head.
     other : int or None
-        The second register of ADD.
+        The second register of ADD and MULTIPLY.
     target : int
         Register; for STORE the network.
     layer : Layer or None
@@ -189,6 +191,15 @@ def _(layer: Sum | Concat, program: FlatProgram, register: int) -> int:
     return total
 
 
+@follow.register
+def _(layer: Product, program: FlatProgram, register: int) -> int:
+    total, *others = [follow(branch, program, register) for branch in layer.branches]
+    for other in others:
+        known = program.known[total] and program.known[other]
+        total = program.emit(Does.MULTIPLY, total, known, other=other)
+    return total
+
+
 def _mark_angles(program: FlatProgram) -> None:
     """Find out backwards whose angles an activation asks for."""
     asked = [False] * len(program.known)
@@ -236,7 +247,9 @@ def _numbers(
         return activations.flat_table(dual, v), dual.variance(v)
     if operation.does is Does.SCALE:
         return (), operation.share * v
-    assert operation.other is not None, "what is left is ADD"
+    assert operation.other is not None, "what is left is ADD and MULTIPLY"
     other = registers[operation.other]
+    if operation.does is Does.MULTIPLY:
+        return (), v * other
     tables = carried.sum_shares(v, other) if operation.angles else ()
     return tables, v + other

@@ -19,7 +19,7 @@ PIECE = 32 * LANES
 DOES, SOURCE, OTHER, TARGET, KIND, TABLE, FRESH, ANGLES, COLUMNS = range(9)
 HAS_ANGLES, HAS_TANGENTS = 1, 2
 SCALE, BIAS, RATE, BIAS_NTK, PARAMETERS, NUMBERS = 0, 1, 2, 3, 4, 8
-_LOAD, _AFFINE, _ACTIVATION, _ADD, _SCALE = 0, 1, 2, 3, 4
+_LOAD, _AFFINE, _ACTIVATION, _ADD, _SCALE, _MULTIPLY = 0, 1, 2, 3, 4, 6
 _SINE2, _T, SIZE = PIECE, 2 * PIECE, 3 * PIECE
 
 
@@ -126,6 +126,19 @@ def _add(ws, source, other, target, n, x, i, nx, z, j, nz, angles):
 
 
 @compiled
+def _times(ws, source, other, target, n):
+    """The product of two registers; cosines multiply, as covariances do."""
+    kept_apart()
+    for k in range(0, n, LANES):
+        q1, q2 = load(ws, source + k), load(ws, other + k)
+        s1, s2 = load(ws, source + _SINE2 + k), load(ws, other + _SINE2 + k)
+        t1, t2 = load(ws, source + _T + k), load(ws, other + _T + k)
+        store(ws, target + _SINE2 + k, fma(1.0 - s1, s2, s1))
+        store(ws, target + k, q1 * q2)
+        store(ws, target + _T + k, fma(t1, q2, q1 * t2))
+
+
+@compiled
 def _scale(ws, source, target, n, share):
     """A register times a number; angles are kept."""
     kept_apart()
@@ -201,6 +214,8 @@ def run_flat(operations, numbers, ws, x, z, heads, angles, tangents, flags, uppe
                 elif does == _ADD:
                     other, angled = po[r + OTHER] * SIZE, po[r + ANGLES] != 0
                     _add(pw, source, other, target, width, px, bx, n, pz, bz, m, angled)
+                elif does == _MULTIPLY:
+                    _times(pw, source, po[r + OTHER] * SIZE, target, width)
                 elif does == _SCALE:
                     _scale(pw, source, target, width, pn[o + SCALE])
                 else:

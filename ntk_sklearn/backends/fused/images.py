@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from ...architecture import Activation, Layer, LayerNorm, contains
+from ...architecture import Activation, Dropout, Layer, LayerNorm, contains
 from .demand import Displacements, demanded
 from .flat_plan import FlatPlan, own_state
 from .lanes import LANES
@@ -73,6 +73,7 @@ class ImagePlan:
         self._every = demanded(self.program, heads, variances=False)
         self._tables = build(self.program, self._every, n_channels, dtype)
         self._own = OwnPlan(self.program, varying, n_channels, dtype)
+        self._masked = any(contains(network, Dropout) for network in networks)
         self._weights = np.array([head.weight for head in self.program.heads])
 
     def prepare(self, X: np.ndarray) -> np.ndarray:
@@ -105,7 +106,8 @@ class ImagePlan:
         q, t = sums.found[:, 0], sums.found[:, 1]
         found = self._flat.pairs(left, right, q, None, t, on_diagonal)
         if on_diagonal:
-            found[..., range(len(x)), range(len(x))] = self._finish(sums.found.diagonal(0, 2, 3))
+            own = self.with_themselves(x).found if self._masked else sums.found.diagonal(0, 2, 3)
+            found[..., range(len(x)), range(len(x))] = self._finish(own)
         return found
 
     def diagonal(self, x: np.ndarray) -> np.ndarray:
@@ -188,7 +190,7 @@ class ImagePlan:
 
 def _needs_variances(tail: tuple[Layer, ...]) -> bool:
     """Whether layers behind a head need the variances in front of them."""
-    return any(contains(layer, (Activation, LayerNorm)) for layer in tail)
+    return any(contains(layer, (Activation, Dropout, LayerNorm)) for layer in tail)
 
 
 def _n_positions(stage: Stage, operation: Operation, wanted: Displacements) -> int:

@@ -12,6 +12,9 @@ from ...architecture import (
     AvgPool,
     Concat,
     Conv,
+    ConvLocal,
+    ConvTranspose,
+    Dropout,
     Flatten,
     GlobalAvgPool,
     GlobalSumPool,
@@ -22,11 +25,14 @@ from ...architecture import (
     Sum,
     SumPool,
     Window,
+    edge_factors,
+    transposed_windows,
     windows,
 )
 from ...duals import DualActivation, resolve
 from ...recursion import affine_scales, follow_all, unrolled
-from .normalization import Normalization
+from .heads import shares_of_pairs
+from .normalization import Masking, Normalization, Rescaling
 from .program import (
     UNCHANGED,
     Affine,
@@ -40,16 +46,33 @@ from .program import (
     Stage,
 )
 
+_HEADS = (Flatten, GlobalAvgPool, GlobalSumPool)
 _POINT = Window(size=1, stride=1, dilation=1, low=0, high=0, wrap=False, out=1)
 
 
 @dataclass(frozen=True)
+class Pooling:
+    """Sums over windows times a scale, and for every axis what is at each position multiplied by.
+
+    The factors of an axis are missing where they are 1.
+    """
+
+    windows: tuple[Window, ...]
+    scale: float
+    factors: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True)
 class Signal:
-    """A register of a stage, and the activation that its next reader has to apply."""
+    """A register of a stage, and the activation that its next reader has to apply.
+
+    Behind it also the pooling, which comes before anything else than a head (`Builder.pooled`).
+    """
 
     stage: int
     register: int
     activation: DualActivation | None = None
+    pool: Pooling | None = None
 
 
 @dataclass(frozen=True)
@@ -86,10 +109,13 @@ class Builder:
         source = Stage(-1, [Register(sizes, (1,) * len(sizes))])
         self.program = Program([source], [], [], [])
         self.tails: dict[int, tuple[int, tuple[Layer, ...]]] = {}
+        self._pooled: dict[Signal, Signal] = {}
 
     def step(self, layer: Layer, at: Signal | Ended) -> Signal | Ended:
-        """Lower one more layer in front of the heads."""
+        """Lower one more layer."""
         assert isinstance(at, Signal), "networks are followed to their heads only"
+        if not isinstance(layer, (*_HEADS, Identity, Serial)):
+            at = self.pooled(at)
         return lower_layer(layer, self, at)
 
     def end(self, k: int, at: Signal | Ended, layers: tuple[Layer, ...]) -> None:
@@ -102,10 +128,14 @@ class Builder:
         """The register that a signal stands in."""
         return self.program.stages[signal.stage].registers[signal.register]
 
-    def windows(self, layer: Conv | AvgPool | SumPool, signal: Signal) -> tuple[Window, ...]:
+    def windows(
+        self, layer: Conv | ConvTranspose | AvgPool | SumPool, signal: Signal
+    ) -> tuple[Window, ...]:
         """Its windows along both axes, the first of which one-dimensional images lack."""
         sizes = self.register(signal).sizes
         missing = len(sizes) - self.rank
+        if isinstance(layer, ConvTranspose):
+            return (_POINT,) * missing + transposed_windows(layer, sizes[missing:])
         return (_POINT,) * missing + windows(layer, sizes[missing:])
 
     def points(self, signal: Signal) -> tuple[Window, ...]:
@@ -124,7 +154,11 @@ class Builder:
         return operation
 
     def compute(
-        self, signal: Signal, taps: tuple[Window, ...] | None = None, affine: Affine = UNCHANGED
+        self,
+        signal: Signal,
+        taps: tuple[Window, ...] | None = None,
+        affine: Affine = UNCHANGED,
+        **what: object,
     ) -> Signal:
         """Sum over windows and map linearly, into a new register."""
         taps = self.points(signal) if taps is None else taps
@@ -132,11 +166,25 @@ class Builder:
         strides = tuple(s * w.stride for s, w in zip(source.strides, taps, strict=True))
         stage.registers.append(Register(tuple(w.out for w in taps), strides))
         target = len(stage.registers) - 1
-        self.emit(signal, Sink.REGISTER, target, windows=taps, affine=affine)
+        self.emit(signal, Sink.REGISTER, target, windows=taps, affine=affine, **what)
         return Signal(signal.stage, target)
 
+    def pooled(self, signal: Signal) -> Signal:
+        """The signal with its pooling applied, in a stage of its own."""
+        if signal.pool is None:
+            return signal
+        if signal not in self._pooled:
+            pool = signal.pool
+            source, affine = replace(signal, pool=None), Affine(pool.scale)
+            found = self.pass_on(source, pool.windows, affine=affine)
+            if pool.factors:
+                found = replace(found, activation=Rescaling(*pool.factors))
+            self._pooled[signal] = found
+        return self._pooled[signal]
+
     def settled(self, signal: Signal) -> Signal:
-        """The signal with its activation applied."""
+        """The signal with its pooling and its activation applied."""
+        signal = self.pooled(signal)
         return signal if signal.activation is None else self.compute(signal)
 
     def pass_on(self, signal: Signal, taps: tuple[Window, ...], **what: object) -> Signal:
@@ -174,7 +222,7 @@ def _(layer: Serial, builder: Builder, signal: Signal) -> Signal:
 
 
 def _inside(layer: Layer, builder: Builder, signal: Signal) -> Signal:
-    found = lower_layer(layer, builder, signal)
+    found = builder.step(layer, signal)
     if isinstance(found, Ended):
         raise NotFusedError("a head inside a branch")
     return found
@@ -192,19 +240,38 @@ def _(layer: LayerNorm, builder: Builder, signal: Signal) -> Signal:
 
 
 @lower_layer.register
-def _(layer: Conv, builder: Builder, signal: Signal) -> Signal:
+def _(layer: Dropout, builder: Builder, signal: Signal) -> Signal:
+    return replace(builder.settled(signal), activation=Masking(layer.p))
+
+
+@lower_layer.register
+def _(layer: ConvLocal, builder: Builder, signal: Signal) -> Signal:
+    return _convolved(layer.shared, builder, signal, local=True)
+
+
+@lower_layer.register(Conv)
+@lower_layer.register(ConvTranspose)
+def _(layer: Conv | ConvTranspose, builder: Builder, signal: Signal) -> Signal:
+    return _convolved(layer, builder, signal)
+
+
+def _convolved(
+    layer: Conv | ConvTranspose, builder: Builder, signal: Signal, local: bool = False
+) -> Signal:
     taps = builder.windows(layer, signal)
     w2, *others = affine_scales(layer)
     affine = Affine(w2 / prod(w.size for w in taps), *others)
     wrapped = any(w.wrap and w.size > 1 for w in taps)
-    if wrapped and any(w.stride > 1 for w in taps):
-        # Planes of one displacement modulo the size do not stay such planes.
+    spread = any(w.spacing > 1 for w in taps)
+    if spread or (wrapped and any(w.stride > 1 for w in taps)):
+        # Planes of one displacement modulo the size do not stay such planes, and most of those
+        # behind a transposed convolution come from none in front of it.
         summed = Affine(rate=affine.rate)
         signal = builder.pass_on(signal, taps, together=True, affine=summed)
-        return builder.compute(signal, affine=replace(affine, rate=0.0))
+        return builder.compute(signal, affine=replace(affine, rate=0.0), local=local)
     if wrapped or any(map(_moves, taps)):
         signal = _agreeing(builder, signal, wrapped)
-    return builder.compute(signal, taps, affine)
+    return builder.compute(signal, taps, affine, local=local)
 
 
 def _moves(window: Window) -> bool:
@@ -225,20 +292,28 @@ def _agreeing(builder: Builder, signal: Signal, wrapped: bool) -> Signal:
 def _(layer: AvgPool | SumPool, builder: Builder, signal: Signal) -> Signal:
     taps = builder.windows(layer, signal)
     size = prod(w.size for w in taps) if isinstance(layer, AvgPool) else 1
-    return builder.pass_on(signal, taps, affine=Affine(1.0 / size**2))
+    factors: tuple[tuple[float, ...], ...] = ()
+    if isinstance(layer, AvgPool) and layer.normalize_edges:
+        sizes = builder.register(signal).sizes
+        factors = tuple(tuple(edge_factors(w, n)) for w, n in zip(taps, sizes, strict=True))
+    return replace(signal, pool=Pooling(taps, 1.0 / size**2, factors))
 
 
 @lower_layer.register(GlobalAvgPool)
 @lower_layer.register(GlobalSumPool)
 @lower_layer.register(Flatten)
 def _(layer: Layer, builder: Builder, signal: Signal) -> Ended:
-    n_positions = prod(builder.register(signal).sizes)
-    diagonal = isinstance(layer, Flatten)
+    diagonal, sizes = isinstance(layer, Flatten), builder.register(signal).sizes
     power = {Flatten: 1, GlobalAvgPool: 2, GlobalSumPool: 0}[type(layer)]
-    builder.program.heads.append(Head(diagonal, 1.0 / n_positions**power))
-    head = len(builder.program.heads) - 1
-    builder.emit(signal, Sink.HEAD, head)
-    return Ended(head)
+    head, pool = Head(diagonal, 1.0 / prod(sizes) ** power), signal.pool
+    if pool is not None:
+        n_positions = prod(w.out for w in pool.windows)
+        shares = shares_of_pairs(pool.windows, sizes, pool.factors, diagonal)
+        head = Head(False, pool.scale / n_positions**power, shares)
+    builder.program.heads.append(head)
+    number = len(builder.program.heads) - 1
+    builder.emit(replace(signal, pool=None), Sink.HEAD, number)
+    return Ended(number)
 
 
 @lower_layer.register(Sum)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from .activations import MASKING
 from .compiling import compiled
 from .lanes import LANES, kept_apart
-from .rows import activate
+from .rows import activate, scale
 from .tables import (
+    GROWN,
     HEIGHT,
     KIND,
     NUMBERS,
@@ -36,6 +38,8 @@ class Machine(NamedTuple):
     places: Any
     taps: Any
     diagonal: Any
+    shared: Any
+    shares: Any
     n_channels: Any
     rows: Any  # of scratch
     half: Any  # numbers between the NNGP and the NTK part of a row of scratch
@@ -113,3 +117,7 @@ def read(m, s, each, y, x, n, out_q, out_t):
             s.kind, m.ws, s.q + skip + gone, s.t + skip + gone, n - before, m.images, here + before,
             there, m.numbers, s.numbers, each, out_q + gone, out_t + gone,
         )  # fmt: skip
+    if each and s.kind == MASKING and s.shift_y == 0 and s.shift_x == 0:
+        grown = m.numbers[s.numbers + GROWN]  # only an image's position with itself has one mask
+        scale(m.ws, out_q, n, grown)
+        scale(m.ws, out_t, n, grown)

@@ -1,6 +1,6 @@
-"""Layer normalization and dropout as the engine runs them: like activations of variances.
+"""Layers as the engine runs them that multiply covariances by numbers of inputs or positions.
 
-Both multiply covariances by numbers of each input, and never leave the engine.
+They are like activations of variances, and never leave the engine.
 """
 
 from __future__ import annotations
@@ -47,10 +47,31 @@ class Normalization(_Compiled):
 
 @dataclass(frozen=True)
 class Masking(_Compiled):
-    """Dropout between different inputs without positions: variances grow, covariances do not."""
+    """Dropout: variances grow, covariances do not.
+
+    Between inputs without positions, which are different ones, this is the dual's formula; images
+    with themselves grow where they are read (`machine.read`).
+    """
 
     p: float
 
     def variance(self, v: Tensor) -> Tensor:
         """v / (1 - p)."""
         return v / (1.0 - self.p)
+
+
+@dataclass(frozen=True)
+class Rescaling(_Compiled):
+    """q f(i) f(i') with one factor for each position, the product of those along both axes."""
+
+    rows: tuple[float, ...]
+    columns: tuple[float, ...]
+
+    def factor(self, v: Tensor) -> Tensor:
+        """Factors (height, width)."""
+        return v.new_tensor(self.rows)[:, None] * v.new_tensor(self.columns)
+
+    def variance(self, v: Tensor) -> Tensor:
+        """v f(i)^2."""
+        factor = self.factor(v)
+        return (v * factor) * factor

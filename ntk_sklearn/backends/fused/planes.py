@@ -120,8 +120,9 @@ def run(tb, first, last, restart, ws, integers, x, xu, xw, z, zu, zw, each, sums
         m = Machine(
             pointer(tb.operations), pointer(tb.numbers), pointer(tb.registers), pointer(tb.stages),
             pointer(tb.buffers), pointer(tb.slots), pointer(tb.starts),
-            pointer(tb.places), pointer(tb.taps), pointer(tb.diagonal), tb.n_channels, tb.rows,
-            tb.width * LANES, pointer(ws), pointer(integers), pointer(tags), pointer(found), images,
+            pointer(tb.places), pointer(tb.taps), pointer(tb.diagonal),
+            pointer(tb.shared), pointer(tb.shares), tb.n_channels, tb.rows, tb.width * LANES,
+             pointer(ws), pointer(integers), pointer(tags), pointer(found), images,
             pointer(sums[i]),
         )  # fmt: skip
         for stage in range(first, last):

@@ -18,6 +18,7 @@ from ...architecture import Layer, Window
 from ...duals import DualActivation
 
 Sizes = tuple[int, ...]
+Matrix = tuple[tuple[float, ...], ...]
 
 
 class Sink(IntEnum):
@@ -65,6 +66,8 @@ class Operation:
     affine : Affine
     accumulate : bool
         Whether a register is added to instead of overwritten.
+    local : bool
+        Whether positions share no weights: a register gets nothing but at displacement 0.
     table : int
         Number of the table of variances that the activation needs.
     """
@@ -77,6 +80,7 @@ class Operation:
     together: bool = False
     affine: Affine = UNCHANGED
     accumulate: bool = False
+    local: bool = False
     table: int = -1
 
 
@@ -116,10 +120,12 @@ class Head:
     """The end of the positions: what is summed, and the weight of the sum.
 
     `diagonal` keeps pairs of equal positions only (`Flatten`), otherwise all pairs are summed.
+    `shares` are the weights of pairs of positions, the product of a matrix for each axis.
     """
 
     diagonal: bool
     weight: float
+    shares: tuple[Matrix, ...] = ()
 
 
 def shared_places(lives: Sequence[tuple[int, int]]) -> list[int]:

@@ -89,6 +89,13 @@ def clear(ws, start, n):
 
 
 @compiled
+def scale(ws, start, n, factor):
+    """Multiply n vectors."""
+    for i in range(start, start + n * LANES, LANES):
+        store(ws, i, load(ws, i) * factor)
+
+
+@compiled
 def copy(ws, source, target, n):
     """Copy n vectors."""
     for i in range(0, n * LANES, LANES):

@@ -31,8 +31,16 @@ def to_head(m, k, s, each):
     n, q, t = s.x1 - s.x0, m.rows, m.rows + m.half
     total_q = zero(spread(m.numbers[s.numbers]))
     total_t = total_q
+    shares = m.shared[m.operations[k * OPERATION + TARGET]]
     for y in range(s.y0, s.y1):
+        share = m.numbers[s.numbers + SCALE]
+        if shares >= 0:
+            share = m.shares[shares + y * s.height + (y + s.shift_y) % s.height]
+            if share == 0:
+                continue
         read(m, s, each, y, s.x0, n, q, t)
+        if shares >= 0:
+            _share(m, s, shares + s.height * s.height, share, n, q, t)
         row_q, row_t = load(m.ws, q), load(m.ws, t)
         for i in range(LANES, n * LANES, LANES):
             row_q, row_t = row_q + load(m.ws, q + i), row_t + load(m.ws, t + i)
@@ -41,6 +49,17 @@ def to_head(m, k, s, each):
     store(m.sums, place, load(m.sums, place) + widened(total_q))
     place += LANES
     store(m.sums, place, load(m.sums, place) + widened(total_t))
+
+
+@compiled
+def _share(m, s, columns, share, n, q, t):
+    """Multiply a row of pairs of positions by their weights."""
+    kept_apart()
+    for k in range(n):
+        x, i = s.x0 + k, k * LANES
+        weight = share * m.shares[columns + x * s.width + (x + s.shift_x) % s.width]
+        store(m.ws, q + i, load(m.ws, q + i) * weight)
+        store(m.ws, t + i, load(m.ws, t + i) * weight)
 
 
 @compiled

@@ -10,17 +10,20 @@ import numpy as np
 from ...architecture import Window
 from .activations import lower as lower_activation
 from .demand import Displacements
+from .heads import windows_of
 from .lanes import LANES
 from .program import Operation, Program, Sink, Stage, shared_places
 
 # How many columns the tables have, which compiled code reads as flat arrays.
-OPERATION, NUMBERS, REGISTER, STAGE, PLANE_COLUMNS, BUFFER_COLUMNS = 17, 8, 5, 7, 2, 8
+OPERATION, NUMBERS, REGISTER, STAGE, PLANE_COLUMNS, BUFFER_COLUMNS = 18, 8, 5, 7, 2, 8
 # Columns of the table of operations, ...
 SOURCE, SINK, TARGET, KIND, TABLE, ACCUMULATE, TOGETHER = range(7)
 SIZE, STRIDE, DILATION, LOW = 7, 9, 11, 13  # each for both axes
 ENDS = 15  # where the windows of every position begin in `starts`, for both axes
+LOCAL = 17
 # ... of its numbers (after the activation's parameters), ...
 SCALE, BIAS, RATE, BIAS_NTK = 4, 5, 6, 7
+GROWN = 2  # the activation's third parameter: what dropout multiplies variances by
 # ... of registers, ...
 HEIGHT, WIDTH, STRIDES, OFFSET = 0, 1, 2, 4
 # ... of stages, ...
@@ -36,7 +39,7 @@ class Tables(NamedTuple):
     from `rows` on rows of scratch, of `width` vectors each.
     """
 
-    operations: np.ndarray  # (n_operations, 17) integers
+    operations: np.ndarray  # (n_operations, 18) integers
     numbers: np.ndarray  # (n_operations, 8) in the kernel's precision
     registers: np.ndarray  # (n_registers, 5)
     stages: np.ndarray  # (n_stages, 7)
@@ -47,6 +50,8 @@ class Tables(NamedTuple):
     places: np.ndarray
     taps: np.ndarray
     diagonal: np.ndarray  # (n_heads,): whether equal positions only are summed
+    shared: np.ndarray  # (n_heads,): where the weights of pairs of positions begin, or -1
+    shares: np.ndarray  # these weights, for each head those of rows and then those of columns
     n_channels: int
     n_buffered: int  # numbers of all buffers, which are zero at first
     rows: int
@@ -96,14 +101,7 @@ class _Writer:
     def windows_of(self, window: Window, size: int) -> int:
         """Where the windows that each position lies in begin: their places, and its tap in them."""
         first = len(self.starts)
-        found: list[list[tuple[int, int]]] = [[] for _ in range(size)]
-        for place, tap in product(range(window.out), range(window.size)):
-            position = place * window.stride + tap * window.dilation - window.low
-            if window.wrap:
-                position %= size
-            if 0 <= position < size:
-                found[position].append((place, tap))
-        for entries in found:
+        for entries in windows_of(window, size):
             self.starts.append(len(self.places))
             self.places += [place for place, _ in entries]
             self.taps += [tap for _, tap in entries]
@@ -144,6 +142,7 @@ def build(
         ends = (begin, len(operations), wrapped, stage.source, start, len(planes), first)
         stages.append(list(ends))
     rows = n_buffered + most
+    shared, shares = _shares(program)
     return Tables(
         _integers(operations),
         np.array(numbers, dtype=dtype),
@@ -156,6 +155,8 @@ def build(
         _integers(writer.places),
         _integers(writer.taps),
         _integers([int(head.diagonal) for head in program.heads]),
+        _integers(shared),
+        np.array(shares, dtype=dtype),
         n_channels,
         n_buffered,
         rows,
@@ -163,6 +164,15 @@ def build(
         tallest,
         rows + 2 * (2 + tallest) * widest * LANES,
     )
+
+
+def _shares(program: Program) -> tuple[list[int], list[float]]:
+    """Weights of pairs of positions of all heads, and where those of each begin."""
+    begins, found = [], [0.0]  # never empty: pointers lead somewhere
+    for head in program.heads:
+        begins.append(len(found) if head.shares else -1)
+        found += [share for matrix in head.shares for row in matrix for share in row]
+    return begins, found
 
 
 def _integers(rows: list, columns: int = 0) -> np.ndarray:
@@ -210,7 +220,7 @@ def _row(
     row += [tables[operation.table], int(operation.accumulate), int(operation.together)]
     for name in ("size", "stride", "dilation", "low"):
         row += [getattr(window, name) for window in operation.windows]
-    return [*row, *ends]
+    return [*row, *ends, int(operation.local)]
 
 
 def _numbers(operation: Operation) -> list[float]:

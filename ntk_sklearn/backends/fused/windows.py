@@ -16,6 +16,7 @@ from .tables import (
     BIAS_NTK,
     DILATION,
     HEIGHT,
+    LOCAL,
     LOW,
     OFFSET,
     OPERATION,
@@ -213,6 +214,11 @@ def to_register(m, k, s, each, wrapped, y0, y1, x, n):
     m.at[3 * target], m.at[3 * target + 1], m.at[3 * target + 2] = q, t, n
     scale, add = m.numbers[s.numbers + SCALE], m.operations[o + ACCUMULATE] != 0
     bias, bias_ntk = m.numbers[s.numbers + BIAS], m.numbers[s.numbers + BIAS_NTK]
+    if m.operations[o + LOCAL] != 0 and (s.shift_y != 0 or s.shift_x != 0):
+        if not add:
+            clear(m.ws, q, (y1 - y0) * n)
+            clear(m.ws, t, (y1 - y0) * n)
+        return
     if (
         s.kind <= 0 and size == 3 and stride == 1 and dilation == 1
         and m.operations[o + SIZE + 1] == 3 and m.operations[o + STRIDE + 1] == 1

@@ -11,7 +11,7 @@ from dual_cases import ACTIVATIONS
 from lane_loops import apply
 
 from ntk_sklearn.backends.fused.activations import CARRIES, FORMULAS, lower, table
-from ntk_sklearn.backends.fused.normalization import Masking, Normalization
+from ntk_sklearn.backends.fused.normalization import Masking, Normalization, Rescaling
 from ntk_sklearn.backends.fused.program import NotFusedError
 from ntk_sklearn.duals import (
     ABReLU,
@@ -162,7 +162,7 @@ def test_parameters_have_one_type():
 
 
 def test_kinds():
-    layers = (Normalization(1e-12), Masking(0.5))
+    layers = (Normalization(0.1), Masking(0.2), Rescaling((1.0, 0.5), (1.0,)))
     kinds = [lower(dual).kind for dual in (*FUSED.values(), *layers)]
     assert set(kinds) == set(range(len(FORMULAS))) == set(range(len(CARRIES)))
     assert lower(ReLU()).kind == lower(Abs()).kind != lower(Erf()).kind
