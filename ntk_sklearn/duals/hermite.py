@@ -50,16 +50,17 @@ def _share(total: Tensor, coefficients: Tensor) -> Tensor:
 
 
 def coefficients(dual: Any, a: Tensor, terms: int) -> Coefficients:
-    """Of phi(a s) for standard deviations a (n,), all of one float64 tensor."""
+    """Of phi(a s) for standard deviations a (n,) in float64; infinite ones are not a number."""
     width = min(_WIDEST, _PER_PANEL / math.sqrt(terms))
-    value, slope = a.new_empty((2, len(a), terms))
-    moments = a.new_empty((4, len(a)))
-    scales = torch.ceil(torch.log2(a.clamp(min=2.0**-12))).long()
+    value, slope = a.new_full((2, len(a), terms), math.nan)
+    moments = a.new_full((4, len(a)), math.nan)
+    finite = a.isfinite()
+    scales = torch.ceil(torch.log2(torch.where(finite, a, 1.0).clamp(min=2.0**-12))).long()
     for scale in scales.unique().tolist():
         edges = torch.as_tensor(standard_edges(dual, 2.0**scale, width)).to(a)
         nodes, weights = gauss(edges)
         basis = _basis(nodes, terms)
-        rows = (scales == scale).nonzero().squeeze(-1)
+        rows = ((scales == scale) & finite).nonzero().squeeze(-1)
         for part in rows.split(max(1, _CHUNK // len(nodes))):
             found = _common(dual, a[part], edges, nodes, weights, basis)
             for total, more in zip(found, _beside_kinks(dual, a[part], edges, terms), strict=True):

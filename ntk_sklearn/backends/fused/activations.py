@@ -15,6 +15,7 @@ from ...duals.pair import safe_divide, safe_sqrt
 from . import carried, formulas
 from .normalization import Masking, Normalization
 from .program import NotFusedError
+from .series import is_series, n_terms, series_table
 
 Parameters = tuple[float, float, float, float]
 
@@ -130,6 +131,8 @@ CARRIED: tuple[Callable[..., Any], ...] = tuple(
 CARRIES: tuple[bool, ...] = tuple(
     kind.dual in (ABReLU, Linear, Erf, Normalization, Masking) for kind in _KINDS
 )
+# What is summed up (`series`), in layers without positions only.
+SERIES = len(_KINDS)
 WIDE: tuple[bool, ...] = tuple(kind.flat_table is not None for kind in _KINDS)
 
 
@@ -144,13 +147,30 @@ def lower(dual: DualActivation) -> Lowered:
     Raises
     ------
     NotFusedError
-        For users' own classes, `Polynomial`, and duals with tensors among their fields.
+        For users' own classes, series, and duals with tensors among their fields.
     """
     kind = _index(dual)
     if kind is None or not all(isinstance(value, Real) for value in vars(dual).values()):
         raise NotFusedError(f"the activation {dual!r}")
     a, b, c, d = _KINDS[kind].parameters(dual)
     return Lowered(kind, (float(a), float(b), float(c), float(d)))
+
+
+def lower_flat(dual: DualActivation) -> Lowered:
+    """The same in layers without positions, where series are summed up, too.
+
+    Raises
+    ------
+    NotFusedError
+    """
+    return (
+        Lowered(SERIES, (float(n_terms(dual)), 0.0, 0.0, 0.0)) if is_series(dual) else lower(dual)
+    )
+
+
+def carries(lowered: Lowered) -> bool:
+    """Whether angles are carried beyond the activation."""
+    return lowered.kind != SERIES and CARRIES[lowered.kind]
 
 
 def table(dual: DualActivation, variance: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,13 +185,15 @@ def table(dual: DualActivation, variance: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def flat_table(dual: DualActivation, variance: Tensor) -> tuple[Tensor, ...]:
-    """The same for the formula with angles that are carried: two or, if it is `WIDE`, five numbers.
+    """The same for layers without positions: two numbers, five if the formula is `WIDE`, or a series.
 
     Raises
     ------
     TypeError
         If the dual has no fused form.
     """
+    if is_series(dual):
+        return series_table(dual, variance)
     kind = _known(dual)
     return (kind.flat_table or kind.table)(dual, variance)
 

@@ -158,7 +158,7 @@ def _(layer: Dense, program: FlatProgram, register: int) -> int:
 
 @follow.register
 def _(layer: Activation, program: FlatProgram, register: int) -> int:
-    carries = activations.CARRIES[activations.lower(resolve(layer.function)).kind]
+    carries = activations.carries(activations.lower_flat(resolve(layer.function)))
     return program.emit(Does.ACTIVATION, register, carries, layer=layer)
 
 
