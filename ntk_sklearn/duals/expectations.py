@@ -16,6 +16,8 @@ from .hermite import Coefficients, coefficients, in_log_scale
 
 # Numbers of terms that are tried, one after another.
 _LEVELS = (32, 128, 512, 2048)
+# After so many it is seen which pairs will need more than there are.
+_PATIENCE = 128
 # Pairs computed at a time, so that they stay in the cache.
 _PAIRS = 2**14
 # Truncation errors, relative to the root of the product of the two own values.
@@ -136,12 +138,14 @@ def _flat(
 ) -> Tensor:
     """The same for pairs (k,) of the i-th and the j-th of the standard deviations `own`."""
     found = c.new_zeros((7 if partials else 2, len(c)))
-    equal = (s2 == 0) & (c > 0) & (i == j)
+    equal: Tensor | None = (s2 == 0) & (c > 0) & (i == j)
     tolerance = _KINKED if dual.kinks else _SMOOTH
-    left = torch.arange(len(c))
+    # Parallel pairs are one-dimensional integrals; kinks need too many terms where this is small.
+    far = (1.0 - c.abs()) * _LEVELS[-1] < 1.0 if dual.kinks else c.abs() < 0
+    rest, left = [], torch.arange(len(c), device=c.device)
     for terms in _LEVELS:
         if not len(left):
-            return found
+            break
         rows, at = torch.cat([i[left], j[left]]).unique(return_inverse=True)
         table = coefficients(dual, own[rows], terms + 2)
         x, z = at[: len(left)], at[len(left) :]
@@ -154,6 +158,11 @@ def _flat(
             found[:, left[part]] = _series(table, terms, x[part], z[part], c[left[part]], partials)
         left = left[~enough if equal is None else ~(enough | equal[left])]
         equal = None
+        if terms >= _PATIENCE:
+            short = (s2[left] > 0) & ~far[left]
+            rest.append(left[~short])
+            left = left[short]
+    left = torch.cat([left, *rest])
     if len(left):
         half = (s2[left] / (2.0 * (1.0 + c[left].abs()))).sqrt()
         pair = own[i[left]], own[j[left]], half, c[left] < 0

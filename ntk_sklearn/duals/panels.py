@@ -125,6 +125,7 @@ def _not_smooth(dual: Any, left: float, right: float) -> str:
     )
 
 
+@lru_cache(maxsize=256)
 def standard_edges(dual: Any, largest: float, width: float) -> np.ndarray:
     """Edges of panels for phi(a s), s ~ N(0, 1), for all a between `largest` / 2 and `largest`.
 

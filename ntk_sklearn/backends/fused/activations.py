@@ -185,7 +185,7 @@ def table(dual: DualActivation, variance: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def flat_table(dual: DualActivation, variance: Tensor) -> tuple[Tensor, ...]:
-    """The same for layers without positions: two numbers, five if the formula is `WIDE`, or a series.
+    """The same for layers without positions: two numbers, five (`WIDE`), or those of a series.
 
     Raises
     ------
