@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ class NumericalActivation(DualActivation):
 
     def variance(self, v: Tensor) -> Tensor:
         """E[phi(u)^2]."""
-        root, one = safe_sqrt(v), torch.ones_like(v)
+        root, one = torch.where(v.isnan(), v, safe_sqrt(v)), torch.ones_like(v)
         found: Tensor = expectations(self, one, torch.zeros_like(v), root, root)[0]
         return found
 
@@ -113,12 +114,12 @@ class Elementwise(NumericalActivation):
             )
 
     def __repr__(self) -> str:
-        name = getattr(self.function, "__name__", repr(self.function))
-        options = {"kinks": self.kinks or None, "derivative": self.derivative}
+        given = [_name(self.function)]
+        if self.kinks:
+            given.append(f"kinks={self.kinks}")
         if self.derivative is not None:
-            options["derivative"] = getattr(self.derivative, "__name__", repr(self.derivative))
-        given = [f"{key}={value}" for key, value in options.items() if value is not None]
-        return f"Elementwise({', '.join([name, *given])})"
+            given.append(f"derivative={_name(self.derivative)}")
+        return f"Elementwise({', '.join(given)})"
 
     def phi(self, x: Tensor) -> Tensor:
         """The function."""
@@ -127,3 +128,7 @@ class Elementwise(NumericalActivation):
     def slope(self, x: Tensor) -> Tensor:
         """Its derivative."""
         return super().slope(x) if self.derivative is None else self.derivative(x)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__name__", repr(function)))

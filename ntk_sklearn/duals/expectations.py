@@ -21,7 +21,7 @@ _PATIENCE = 128
 # Pairs computed at a time, so that they stay in the cache.
 _PAIRS = 2**14
 # Truncation errors, relative to the root of the product of the two own values.
-_SMOOTH, _KINKED = 1e-10, 1e-8
+_SMOOTH, _KINKED = 1e-13, 1e-8
 
 
 def expectations(dual: Any, cosine: Tensor, sine2: Tensor, a: Tensor, b: Tensor) -> Any:
@@ -45,8 +45,8 @@ class _Expectations(torch.autograd.Function):
     """Values; their derivatives are computed where they are asked for."""
 
     @staticmethod
-    def forward(dual: Any, *pair: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        return _computed(dual, *pair, partials=False)
+    def forward(dual: Any, *pair: Tensor) -> tuple[Tensor, ...]:
+        return _computed(dual, pair, partials=False)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -78,8 +78,8 @@ class _Partials(torch.autograd.Function):
     """T, T' and their five derivatives; see `_computed`."""
 
     @staticmethod
-    def forward(dual: Any, *pair: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        return _computed(dual, *pair, partials=True)
+    def forward(dual: Any, *pair: Tensor) -> tuple[Tensor, ...]:
+        return _computed(dual, pair, partials=True)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -115,15 +115,14 @@ def _reciprocal(a: Tensor) -> Tensor:
     return torch.where(a > 0, 1.0 / torch.where(a > 0, a, 1.0), 0.0)
 
 
-def _computed(
-    dual: Any, cosine: Tensor, sine2: Tensor, a: Tensor, b: Tensor, partials: bool
-) -> tuple[Tensor, ...]:
+def _computed(dual: Any, pair: tuple[Tensor, ...], partials: bool) -> tuple[Tensor, ...]:
     """E[phi phi], E[phi' phi'] and, if asked for, derivatives.
 
     Of E[phi' phi'] in the cosine, of both in log a, and of both in log b, in this order: slope_c,
     value_a, value_b, slope_a, slope_b.
     """
-    shape = torch.broadcast_shapes(*(t.shape for t in (cosine, sine2, a, b)))
+    cosine, sine2, a, b = pair
+    shape = torch.broadcast_shapes(*(t.shape for t in pair))
     with torch.no_grad():
         sizes = torch.cat([a.detach().flatten(), b.detach().flatten()]).double()
         own, at = sizes.unique(return_inverse=True)
@@ -142,7 +141,9 @@ def _flat(
     tolerance = _KINKED if dual.kinks else _SMOOTH
     # Parallel pairs are one-dimensional integrals; kinks need too many terms where this is small.
     far = (1.0 - c.abs()) * _LEVELS[-1] < 1.0 if dual.kinks else c.abs() < 0
-    rest, left = [], torch.arange(len(c), device=c.device)
+    number = ~(c.isnan() | s2.isnan() | own[i].isnan() | own[j].isnan())
+    found[:, ~number] = torch.nan
+    rest, left = [], number.nonzero().squeeze(-1)
     for terms in _LEVELS:
         if not len(left):
             break

@@ -77,6 +77,10 @@ def own(dual, v):
     return dual.covariance(GaussianPair(v, v, v, torch.zeros_like(v)))
 
 
+def as_columns(values):
+    return torch.tensor(values, dtype=torch.float64)[:, None]
+
+
 def errors(found, expected, dual, pair):
     """Largest errors of T and T', relative to the geometric means of their own values."""
     scales = [

@@ -134,15 +134,17 @@ class FlatPlan:
         rows: Any, cols: Any, found: np.ndarray,
     ) -> None:  # fmt: skip
         """By the recursion itself, for inputs of such large variances."""
-        part = [None if a is None else _chosen(a, rows, cols, self.dtype) for a in state]
+        heads, *others = state
+        assert heads is not None, "NNGPs are always known"
+        q = _chosen(heads, rows, cols, self.dtype)
+        sine2, t = (None if a is None else _chosen(a, rows, cols, self.dtype) for a in others)
         with torch.no_grad():
             for k, (head, layers) in enumerate(self._tails):
-                n_heads = len(state[0])  # type: ignore[arg-type]
-                q, sine2, t = (None if a is None else a[head] for a in part)
-                own_x, own_z = (torch.from_numpy(a[a.shape[0] - n_heads + head]) for a in (x, z))
+                own_x, own_z = (torch.from_numpy(a[head - len(heads)]) for a in (x, z))
                 start = KernelState(
-                    q, torch.zeros_like(q) if t is None else t, own_x[rows][:, None],
-                    own_z[cols][None], sine2=sine2,
+                    q[head], torch.zeros_like(q[head]) if t is None else t[head],
+                    own_x[rows][:, None], own_z[cols][None],
+                    sine2=None if sine2 is None else sine2[head],
                 )  # fmt: skip
                 end = propagate(Serial(*layers), start)
                 found[k, 0][rows, cols] = end.nngp.numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import factorial, sqrt
 
 import numpy as np
@@ -37,11 +38,12 @@ NETWORKS = {
     "polynomial": dense(Polynomial((0.1, 0.5, -0.3)), w_std=0.9),
     "monomial": dense(Monomial(3), 1, w_std=0.6),
     "mixed": Serial(
-        Dense(1.2, 0.1), residual(Serial(Activation("tanh"), Dense(1.1, 0.2))), RELU, Dense(),
+        Dense(1.2, 0.1), residual(Serial(RELU, Dense(1.1, 0.2))), Activation("tanh"), Dense(),
         Activation("silu"), Dense(0.8),
     ),
     "concat": Serial(
-        Dense(1.2, 0.1), Concat(RELU, Activation("tanh"), shares=(1, 2)), Dense(), RELU, Dense()
+        Dense(1.2, 0.1), Concat(RELU, Activation("tanh"), shares=(1, 2)), Dense(),
+        Activation("tanh"), Dense(),
     ),
     "normalized": Serial(Dense(), LayerNorm(), Activation("tanh"), Dense()),
 }  # fmt: skip
@@ -83,6 +85,12 @@ def test_what_is_not_a_number_stays_so():
     found = matrix(FUSED, problem_of(NETWORKS["tanh"], (4,)), X)
     assert np.isnan(found[:, 2]).all()
     assert np.isfinite(found[:, 0, 1]).all()
+
+
+def test_kinks_behind_series_are_refused():
+    network = Serial(Dense(), Activation("tanh"), Dense(), RELU, Dense())
+    (reason,) = FUSED.why_not(problem_of(network, (4,)))
+    assert re.search(r"the kink of ABReLU.* behind the activation Tanh\(\)", reason)
 
 
 def test_no_more_terms_than_needed_and_no_fewer():
