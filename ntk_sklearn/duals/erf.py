@@ -65,4 +65,30 @@ class Erf(DualActivation):
         return torch.where(far + angle > 0, safe_divide(exact, product), 1.0).clamp(0.0, 1.0)
 
 
+@dataclass(frozen=True)
+class SigmoidLike(DualActivation):
+    """phi(x) = (1 + erf(x / 2.4020563531719796)) / 2, which is within 0.01 of the sigmoid.
+
+    T = 1/4 + T_erf / 4, since the error function is odd.
+    """
+
+    @property
+    def _erf(self) -> Erf:
+        return Erf(0.5, 1.0 / 2.4020563531719796)
+
+    def phi(self, x: Tensor) -> Tensor:
+        """The activation."""
+        return 0.5 + self._erf.phi(x)
+
+    def variance(self, v: Tensor) -> Tensor:
+        """T at angle 0."""
+        return 0.25 + self._erf.variance(v)
+
+    def covariance(self, pair: GaussianPair) -> tuple[Tensor, Tensor]:
+        """The shifted arcsine kernel and its derivative."""
+        value, slope = self._erf.covariance(pair)
+        return 0.25 + value, slope
+
+
 register("erf", Erf)
+register("sigmoid_like", SigmoidLike)

@@ -63,5 +63,16 @@ def Monomial(degree: int = 2) -> Polynomial:
     return Polynomial((0.0,) * degree + (1.0,))
 
 
+def Hermite(degree: int = 2) -> Polynomial:
+    """The normalized probabilist's Hermite polynomial: T = cos(t)^degree at unit variances."""
+    before, now = [0.0], [1.0]
+    for k in range(degree):
+        raised = [0.0, *now]
+        lowered = [k * c for c in before] + [0.0] * (len(raised) - len(before))
+        before, now = now, [a - b for a, b in zip(raised, lowered, strict=True)]
+    return Polynomial(tuple(c / factorial(degree) ** 0.5 for c in now))
+
+
+register("hermite", Hermite)
 register("polynomial", Polynomial)
 register("monomial", Monomial)

@@ -25,7 +25,9 @@ from ntk_sklearn.duals import (
 )
 
 NAMES = (
-    "abrelu abs cos erf exp gaussian gelu identity leaky_relu monomial polynomial rbf relu sign sin"
+    "abrelu abs cos elu erf exp exp_normalized gabor gaussian gelu hardtanh hermite identity "
+    "leaky_relu mish monomial polynomial rbf rectified_monomial relu relu6 selu sigmoid "
+    "sigmoid_like sign silu sin softplus swish tanh"
 )
 
 
@@ -67,7 +69,7 @@ def test_names_are_taken_once(name):
     assert resolve(name) is not None
 
 
-@pytest.mark.parametrize("name", ["ReLU", "tanh", ""])
+@pytest.mark.parametrize("name", ["ReLU", "tanhh", ""])
 def test_unknown_names_list_the_known(name):
     with pytest.raises(
         ValueError, match=rf"unknown activation '{name}'; known are \['abrelu'.*sin"

@@ -37,6 +37,8 @@ RELU, ERF = Activation("relu"), Activation("erf")
 # name: (tree, shape of one input)
 TREES = {
     "dense": (Serial(Dense(1.4, 0.3), RELU, Dense(1.4, 0.3), ERF, Dense(1.0, 0.1)), (4,)),
+    "tanh": (Serial(*[Dense(1.4, 0.3), Activation("tanh")] * 3, Dense(1.0, 0.1)), (4,)),
+    "elu": (Serial(*[Dense(1.3, 0.2), Activation("elu")] * 2, Dense()), (4,)),
     "multipliers": (
         Serial(Dense(1.4, 0.3, lr_multiplier=0.0), RELU,
                Dense(1.4, lr_multiplier=2.0, bias_ntk=0.5), ERF, Dense()),

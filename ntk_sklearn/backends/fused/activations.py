@@ -15,6 +15,7 @@ from ...duals.pair import safe_divide, safe_sqrt
 from . import carried, formulas
 from .normalization import Masking, Normalization, Rescaling
 from .program import NotFusedError
+from .series import is_series, n_terms, series_table
 
 Parameters = tuple[float, float, float, float]
 
@@ -138,6 +139,8 @@ CARRIED: tuple[Callable[..., Any], ...] = tuple(
 CARRIES: tuple[bool, ...] = tuple(
     kind.dual in (ABReLU, Linear, Erf, Normalization, Masking) for kind in _KINDS
 )
+# What is summed up (`series`), in layers without positions only.
+SERIES = len(_KINDS)
 WIDE: tuple[bool, ...] = tuple(kind.flat_table is not None for kind in _KINDS)
 
 
@@ -152,7 +155,7 @@ def lower(dual: DualActivation) -> Lowered:
     Raises
     ------
     NotFusedError
-        For users' own classes, `Polynomial`, and duals with tensors among their fields.
+        For users' own classes, series, and duals with tensors among their fields.
     """
     kind = _index(dual)
     numbers = () if type(dual) is Rescaling else vars(dual).values()
@@ -160,6 +163,23 @@ def lower(dual: DualActivation) -> Lowered:
         raise NotFusedError(f"the activation {dual!r}")
     a, b, c, d = _KINDS[kind].parameters(dual)
     return Lowered(kind, (float(a), float(b), float(c), float(d)))
+
+
+def lower_flat(dual: DualActivation) -> Lowered:
+    """The same in layers without positions, where series are summed up, too.
+
+    Raises
+    ------
+    NotFusedError
+    """
+    return (
+        Lowered(SERIES, (float(n_terms(dual)), 0.0, 0.0, 0.0)) if is_series(dual) else lower(dual)
+    )
+
+
+def carries(lowered: Lowered) -> bool:
+    """Whether angles are carried beyond the activation."""
+    return lowered.kind != SERIES and CARRIES[lowered.kind]
 
 
 def table(dual: DualActivation, variance: Tensor) -> tuple[Tensor, Tensor]:
@@ -174,13 +194,15 @@ def table(dual: DualActivation, variance: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def flat_table(dual: DualActivation, variance: Tensor) -> tuple[Tensor, ...]:
-    """The same for the formula with angles that are carried: two or, if it is `WIDE`, five numbers.
+    """The same for layers without positions: two numbers, five (`WIDE`), or those of a series.
 
     Raises
     ------
     TypeError
         If the dual has no fused form.
     """
+    if is_series(dual):
+        return series_table(dual, variance)
     kind = _known(dual)
     return (kind.flat_table or kind.table)(dual, variance)
 

@@ -23,11 +23,12 @@ from ...architecture import (
     Serial,
     Sum,
 )
-from ...duals import resolve
+from ...duals import ABReLU, Sign, resolve
 from ...recursion import affine_scales, follow_all, unrolled
 from . import activations, carried
 from .normalization import Masking, Normalization
 from .program import NotFusedError
+from .series import is_series
 
 
 class Does(IntEnum):
@@ -133,7 +134,21 @@ def lower_flat(tails: Sequence[tuple[int, tuple[Layer, ...]]], known: bool) -> F
         ]
         follow_all(rest, register, program.step, program.store)
     _mark_angles(program)
+    _refuse_kinks_behind_series(program)
     return program
+
+
+def _refuse_kinks_behind_series(program: FlatProgram) -> None:
+    """Angles near 0 and pi are told by the last digits of a covariance, which a series lacks."""
+    duals = {
+        k: resolve(operation.layer.function)
+        for k, operation in enumerate(program.operations)
+        if isinstance(operation.layer, Activation)
+    }
+    series = [dual for dual in duals.values() if is_series(dual)]
+    for k, dual in duals.items():
+        if series and isinstance(dual, (ABReLU, Sign)) and not program.operations[k].known:
+            raise NotFusedError(f"the kink of {dual!r} behind the activation {series[0]!r}")
 
 
 @singledispatch
@@ -160,7 +175,7 @@ def _(layer: Dense, program: FlatProgram, register: int) -> int:
 
 @follow.register
 def _(layer: Activation, program: FlatProgram, register: int) -> int:
-    carries = activations.CARRIES[activations.lower(resolve(layer.function)).kind]
+    carries = activations.carries(activations.lower_flat(resolve(layer.function)))
     return program.emit(Does.ACTIVATION, register, carries, layer=layer)
 
 

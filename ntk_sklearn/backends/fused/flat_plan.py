@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from ...duals import resolve
 from ...recursion import KernelState, affine_scales, propagate
 from . import activations
 from .flat import Does, FlatOperation, FlatProgram, flat_tables, lower_flat
-from .flat_rows import HAS_ANGLES, HAS_TANGENTS, SIZE, run_flat
+from .flat_rows import HAS_ANGLES, HAS_TANGENTS, KIND, PARAMETERS, SIZE, run_flat
 from .lanes import LANES
 from .program import shared_places
 
@@ -47,6 +48,11 @@ class FlatPlan:
             _row(operation, begin, places)
             for operation, begin in zip(self._program.operations, begins, strict=True)
         ]
+        self._series = [
+            (begin, int(numbers[PARAMETERS]))
+            for (integers, numbers), begin in zip(rows, begins, strict=True)
+            if integers[KIND] == activations.SERIES
+        ]
         self._numbers = np.array([numbers for _, numbers in rows], dtype=dtype)
         self._operations = np.array([integers for integers, _ in rows], dtype=np.int64)
 
@@ -66,9 +72,15 @@ class FlatPlan:
         return len(self.tables([np.zeros(1)] * (1 + max(head for head, _ in self._tails))))
 
     def tables(self, variances: Sequence[np.ndarray]) -> np.ndarray:
-        """What the operations need of inputs with these variances (n_heads, n), (n_tables, n)."""
+        """What the operations need of inputs with these variances (n_heads, n), (n_tables, n).
+
+        With series, the variances themselves are the last of them.
+        """
         tensors = [torch.from_numpy(np.asarray(v, dtype=self.dtype)) for v in variances]
-        return np.ascontiguousarray(flat_tables(self._program, tensors)[0].numpy())
+        found, _ = flat_tables(self._program, tensors)
+        if self._series:
+            found = torch.cat([found, torch.stack(tensors)])
+        return np.ascontiguousarray(found.numpy())
 
     def diagonal(self, states: Sequence[KernelState]) -> np.ndarray:
         """NNGP and NTK (n_networks, 2, n) of inputs with themselves, from those of the heads."""
@@ -104,7 +116,44 @@ class FlatPlan:
             self._operations, self._numbers, ws, x, *padded, flags,
             upper, found,
         )  # fmt: skip
-        return found[..., :m]
+        found = found[..., :m]
+        far_x, far_z = self._beyond(x), self._beyond(z)
+        if len(far_x):
+            self._recompute(x, z, (heads, angles, tangents), far_x, slice(None), found)
+        if len(far_z):
+            self._recompute(x, z, (heads, angles, tangents), slice(None), far_z, found)
+        return found
+
+    def _beyond(self, tables: np.ndarray) -> np.ndarray:
+        """Indices of inputs that need more terms of a series than are tabulated."""
+        over = [tables[begin + 1] > terms for begin, terms in self._series]
+        return np.flatnonzero(np.any(over, axis=0)) if over else np.empty(0, dtype=np.int64)
+
+    def _recompute(
+        self, x: np.ndarray, z: np.ndarray, state: tuple[np.ndarray | None, ...],
+        rows: Any, cols: Any, found: np.ndarray,
+    ) -> None:  # fmt: skip
+        """By the recursion itself, for inputs of such large variances."""
+        heads, *others = state
+        assert heads is not None, "NNGPs are always known"
+        q = _chosen(heads, rows, cols, self.dtype)
+        sine2, t = (None if a is None else _chosen(a, rows, cols, self.dtype) for a in others)
+        with torch.no_grad():
+            for k, (head, layers) in enumerate(self._tails):
+                own_x, own_z = (torch.from_numpy(a[head - len(heads)]) for a in (x, z))
+                start = KernelState(
+                    q[head], torch.zeros_like(q[head]) if t is None else t[head],
+                    own_x[rows][:, None], own_z[cols][None],
+                    sine2=None if sine2 is None else sine2[head],
+                )  # fmt: skip
+                end = propagate(Serial(*layers), start)
+                found[k, 0][rows, cols] = end.nngp.numpy()
+                found[k, 1][rows, cols] = _tangent(end).numpy()
+
+
+def _chosen(values: np.ndarray, rows: Any, cols: Any, dtype: np.dtype) -> Tensor:
+    part = values[:, rows][:, :, cols]
+    return torch.from_numpy(np.ascontiguousarray(part, dtype=dtype))
 
 
 def own_state(nngp: np.ndarray, ntk: np.ndarray | None) -> KernelState:
@@ -139,7 +188,7 @@ def _row(operation: FlatOperation, begin: int, places: list[int]) -> tuple[list[
     if isinstance(layer, Dense):
         numbers = [*affine_scales(layer)]
     elif operation.does is Does.ACTIVATION:
-        lowered = activations.lower(resolve(layer.function))  # type: ignore[union-attr]
+        lowered = activations.lower_flat(resolve(layer.function))  # type: ignore[union-attr]
         kind, parameters = lowered.kind, lowered.parameters
     source, target = operation.source, operation.target
     if operation.does is not Does.LOAD:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .activations import CARRIED, WIDE
+from .activations import CARRIED, SERIES, WIDE
 from .carried import affine_sine2, fresh_sine2, sum_sine2
 from .compiling import Entry, compiled
-from .lanes import LANES, fma, kept_apart, load, pointer, spread, store, zero
+from .lanes import LANES, fma, kept_apart, load, pointer, spread, store, where_less, zero
 
 PIECE = 32 * LANES
 # Columns of the table of operations, and of its numbers.
@@ -80,6 +80,32 @@ def _either(kind, along, otherwise):
 
 
 @compiled
+def _series(ws, source, target, n, x, i, nx, z, j, nz, numbers, o, fresh):
+    """The same for a series, with as many terms as any of its pairs needs; see `series`."""
+    kept_apart()
+    most, terms = int(numbers[o]), x[nx + i]
+    for k in range(n):
+        terms = max(terms, z[nz + j + k])
+    for k in range(0, n, LANES):
+        c = (load(ws, source + k) * x[i]) * load(z, j + k)
+        # in place of the angle, which is not carried
+        store(ws, target + _SINE2 + k, where_less(1.0, c, 1.0, where_less(c, -1.0, -1.0, c)))
+        store(ws, target + k, zero(c))
+        store(ws, target + _T + k, zero(c))
+    # term by term, since a column of the table is far from the next one
+    for term in range(min(int(terms), most) - 1, -1, -1):
+        f, g = 2 + 2 * term, 3 + 2 * term
+        fx, gx, fz, gz = x[f * nx + i], x[g * nx + i], f * nz + j, g * nz + j
+        for k in range(0, n, LANES):
+            c, value = load(ws, target + _SINE2 + k), load(ws, target + k)
+            slope = load(ws, target + _T + k)
+            store(ws, target + k, fma(value, c, load(z, fz + k) * fx))
+            store(ws, target + _T + k, fma(slope, c, load(z, gz + k) * gx))
+    for k in range(0, n, LANES):
+        store(ws, target + _T + k, load(ws, target + _T + k) * load(ws, source + _T + k))
+
+
+@compiled
 def _activate(number, ws, source, target, n, x, i, nx, z, j, nz, numbers, o, fresh):
     """No such kind."""
 
@@ -87,6 +113,7 @@ def _activate(number, ws, source, target, n, x, i, nx, z, j, nz, numbers, o, fre
 for _kind, _formula in enumerate(CARRIED):
     _row = _along_wide(_formula) if WIDE[_kind] else _along(_formula)
     _activate = _either(_kind, _row, _activate)
+_activate = _either(SERIES, _series, _activate)
 
 
 @compiled

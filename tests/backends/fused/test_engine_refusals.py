@@ -57,8 +57,10 @@ REFUSED = {
     "own activation, behind a head": (
         image_problem(conv(), GlobalAvgPool(), Activation(SquaredReLU()), Dense()),
         "activation SquaredReLU"),
-    "polynomial": (problem_of(Serial(Dense(), Activation(Polynomial((0.1, 0.2)))), (3,)),
-                   "activation Polynomial"),
+    "kinks": (problem_of(Serial(Dense(), Activation("elu"), Dense()), (3,)),
+              "activation ELU.* whose kinks need more than a series"),
+    "series, images": (image_problem(conv(), Activation("tanh"), Flatten(), Dense()),
+                       "activation Tanh"),
     "polynomial, images": (image_problem(conv(), Activation(Polynomial((0.1, 0.2))), Flatten()),
                            "activation Polynomial"),
     "subclass": (image_problem(conv(), Activation(Slower(0.0, 1.0)), Flatten()),
@@ -97,7 +99,9 @@ def test_the_reference_computes_what_is_refused():
 
 
 def test_all_reasons_are_told():
-    problem = replace(REFUSED["polynomial"][0], finite=FiniteWidth(8), device=torch.device("cuda"))
+    problem = replace(
+        REFUSED["own activation"][0], finite=FiniteWidth(8), device=torch.device("cuda")
+    )
     assert len(FUSED.why_not(problem)) == 3
 
 
