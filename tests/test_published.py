@@ -53,11 +53,9 @@ def test_normalized_enhanced_cntk(docs):
     images = np.random.default_rng(2).standard_normal((3, 3, 8, 8))
     K = NTK(docs.enhanced_cntk((3, 8, 8), depth=3, c=2))(images)
     root = np.sqrt(np.diag(K))
-    found = docs.normalized(images)
+    found = NTK(docs.kernel)(images)
     np.testing.assert_allclose(found, K / root[:, None] / root, rtol=1e-12)
-    np.testing.assert_allclose(np.diag(found), 1.0, rtol=1e-12)
-    cross = docs.normalized(images[:2], images[1:].copy())
-    np.testing.assert_allclose(cross, found[:2, 1:], rtol=1e-12)
+    np.testing.assert_array_equal(np.diag(found), 1.0)
 
 
 def test_inputs_of_deep_gaussian_processes_have_unit_variance(docs):
@@ -69,8 +67,8 @@ def test_inputs_of_deep_gaussian_processes_have_unit_variance(docs):
 
 
 def test_variance_of_a_deep_gaussian_process(docs):
-    deep = NNGP(docs.deep_gaussian_process(60, 1.2, 0.2)).diag(ROWS)
-    np.testing.assert_allclose(deep, 0.2 / (1 - 1.2 / 2), rtol=1e-8)  # the fixed point, 0.5
+    deep = NNGP(docs.deep_gaussian_process(400, 1.9, 0.2)).diag(ROWS)
+    np.testing.assert_allclose(deep, 0.2 / (1 - 1.9 / 2), rtol=1e-8)  # the fixed point, 4
 
 
 @pytest.mark.parametrize(
