@@ -48,7 +48,11 @@ def direct(
         rows = chosen.nonzero().squeeze(-1)
         outer = _outer_edges(dual, 2.0 ** key[0])
         inner = a.new_tensor([0.0]) if key[2] else _inner_edges(key[1]).to(a)
-        per_pair = _NODES**2 * (len(outer) + 22 * len(dual.kinks)) * (len(inner) + 8)
+        per_pair = (
+            _NODES**2
+            * (len(outer) + 16 * len(dual.kinks) + len(dual.kinks) ** 2)
+            * (len(inner) + 8)
+        )
         for part in rows.split(max(1, _CHUNK // per_pair)):
             pair = a[part], b[part], half[part], 1.0 - 2.0 * negative[part].to(a)
             found[:, part] = _integrals(dual, pair, outer.to(a), inner, partials)
@@ -87,6 +91,9 @@ def _integrals(
     layer = a.new_tensor([-x for x in _LAYER[:0:-1]] + list(_LAYER))
     centres = torch.cat([at_x, at_z], -1)
     cuts = (centres[..., None] + (half / cos)[..., None] * layer).flatten(1)
+    # where a kink of u and one of v cross, the inner integral has a kink in p
+    crossings = ((at_x[:, :, None] + at_z[:, None, :]) / 2.0).flatten(1)
+    cuts = torch.cat([cuts, crossings], -1)
     edges = torch.cat([outer.expand(len(a), -1), cuts.clamp(-REACH, REACH)], -1).sort(-1).values
     p, weight = gauss(edges, _NODES)
     if len(inner) == 1:
