@@ -30,6 +30,11 @@ class FlatPlan:
     angles : bool
         Whether the angles in front of them are known.
 
+    Attributes
+    ----------
+    n_tables : int
+        Numbers that are kept per input.
+
     Raises
     ------
     NotFusedError
@@ -41,7 +46,8 @@ class FlatPlan:
         self.dtype, self._tails = dtype, tails
         self._program = lower_flat(tails, angles)
         n_heads = 1 + max(head for head, _ in tails)
-        _, begins = flat_tables(self._program, [torch.zeros(1)] * n_heads)
+        found, begins = flat_tables(self._program, [torch.zeros(1)] * n_heads)
+        self.n_tables = len(found)
         places = _places(self._program)
         self._n_places = 1 + max(places)
         rows = [
@@ -65,11 +71,6 @@ class FlatPlan:
     def n_bytes(self) -> int:
         """Size of the registers."""
         return self._n_places * SIZE * self.dtype.itemsize
-
-    @property
-    def n_tables(self) -> int:
-        """Numbers that are kept per input."""
-        return len(self.tables([np.zeros(1)] * (1 + max(head for head, _ in self._tails))))
 
     def tables(self, variances: Sequence[np.ndarray]) -> np.ndarray:
         """What the operations need of inputs with these variances (n_heads, n), (n_tables, n).
