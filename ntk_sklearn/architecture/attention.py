@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import product
 from numbers import Real
@@ -103,8 +103,8 @@ class SelfAttention(Layer):
     Raises
     ------
     TypeError, ValueError
-        For scales that are no numbers >= 0, unknown names, weights other than "identity" with
-        "sqrt" scaling (there is no closed form), or a share outside (0, 1).
+        For scales that are no numbers >= 0, embeddings of scale 0, unknown names, weights other
+        than "identity" with "sqrt" scaling (there is no closed form), or a share outside (0, 1).
 
     Notes
     -----
@@ -131,8 +131,8 @@ class SelfAttention(Layer):
     position_decay: Decay | None = None
     position_norm: float = 2.0
     embedded_values: bool = False
-    lr_multiplier: float = 1.0
-    bias_ntk: float | None = None
+    lr_multiplier: float = field(default=1.0, kw_only=True)
+    bias_ntk: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         for name in (*_STDS, "lr_multiplier"):
@@ -153,12 +153,16 @@ class SelfAttention(Layer):
     @property
     def embeds(self) -> bool:
         """Whether there are positional embeddings."""
-        off = isinstance(self.w_position_std, Real) and self.w_position_std == 0
-        return self.position_share is not None or not off
+        return not (isinstance(self.w_position_std, Real) and self.w_position_std == 0)
 
 
 def _check_embedding(layer: SelfAttention) -> None:
     share, decay = layer.position_share, layer.position_decay
+    if not layer.embeds and (share is not None or decay is not None or layer.embedded_values):
+        raise ValueError(
+            "SelfAttention.w_position_std is 0, which is without positional embeddings: make it "
+            "positive, or leave position_share, position_decay and embedded_values out"
+        )
     if share is not None and not (_is_number(share) and 0 < share < 1):
         raise ValueError(f"SelfAttention.position_share must be None or in (0, 1), got {share!r}")
     if decay is not None and not callable(decay):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 from ._values import as_axes, as_padding
@@ -56,8 +56,8 @@ class ConvTranspose(Layer):
     b_std: float = scale_field(0.0)
     strides: Axes = 1
     padding: Padding = "same"
-    lr_multiplier: float = 1.0
-    bias_ntk: float | None = None
+    lr_multiplier: float = field(default=1.0, kw_only=True)
+    bias_ntk: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_affine(self)
@@ -98,8 +98,8 @@ class ConvLocal(Layer):
     strides: Axes = 1
     dilation: Axes = 1
     padding: Padding = "same"
-    lr_multiplier: float = 1.0
-    bias_ntk: float | None = None
+    lr_multiplier: float = field(default=1.0, kw_only=True)
+    bias_ntk: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_affine(self)

@@ -76,8 +76,8 @@ class Dense(Layer):
     has_weights: ClassVar[bool] = True
     w_std: float = scale_field(1.0)
     b_std: float = scale_field(0.0)
-    lr_multiplier: float = 1.0
-    bias_ntk: float | None = None
+    lr_multiplier: float = field(default=1.0, kw_only=True)
+    bias_ntk: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_affine(self)
@@ -110,8 +110,8 @@ class Conv(Layer):
     strides: Axes = 1
     dilation: Axes = 1
     padding: Padding = "same"
-    lr_multiplier: float = 1.0
-    bias_ntk: float | None = None
+    lr_multiplier: float = field(default=1.0, kw_only=True)
+    bias_ntk: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_affine(self)
@@ -300,6 +300,8 @@ def _as_layers(layers: Iterable[Any], name: str, minimum: int = 0) -> tuple[Laye
     for layer in found:
         if not isinstance(layer, Layer):
             hint = " (write them side by side, not in a list)" if isinstance(layer, list) else ""
+            if isinstance(layer, str) or hasattr(layer, "phi"):
+                hint = f"; an activation is a layer as Activation({layer!r})"
             raise TypeError(f"{name} takes layers, got {layer!r}{hint}")
     if len(found) < minimum:
         raise ValueError(f"{name} needs at least {minimum} branch")

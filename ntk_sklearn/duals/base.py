@@ -84,7 +84,16 @@ def resolve(function: Any) -> DualActivation:
     if isinstance(function, str):
         if function in _registry:
             return _registry[function]()
-        raise ValueError(f"unknown activation {function!r}; known are {available()}")
+        raise ValueError(
+            f"unknown activation {function!r}; known are {available()}, and duals.Elementwise "
+            "makes one of any function"
+        )
+    if callable(function) and not isinstance(function, type):
+        raise TypeError(
+            f"an activation is a name such as 'tanh' or a DualActivation object, got {function!r}: "
+            f"known names are {available()}, and duals.Elementwise(function, kinks=...) makes one "
+            "of any function of tensors"
+        )
     raise TypeError(
         f"an activation is one of {available()} or a DualActivation object, got {function!r}"
     )

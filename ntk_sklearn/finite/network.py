@@ -111,5 +111,7 @@ def affine_layers(module: FiniteNetwork) -> list[Affine]:
 def _as_shape(shape: Shape | Sequence[int]) -> Shape:
     if isinstance(shape, Shape):
         return shape
+    if not hasattr(shape, "__iter__"):
+        raise TypeError(f"input_shape must be (n_features,) or (channels, *spatial), got {shape!r}")
     channels, *spatial = map(int, shape)
     return Shape(channels, tuple(spatial))

@@ -19,8 +19,10 @@ from ..architecture import (
     Dense,
     Layer,
     NetworkError,
+    SelfAttention,
     Serial,
     Shape,
+    contains,
     replace,
     scales,
 )
@@ -137,6 +139,7 @@ def maximal_update(
     2021; Yang et al., "Tensor programs V: tuning large neural networks via zero-shot hyperparameter
     transfer", 2022.
     """
+    check_tree(network)
     if readout_is_hidden(network):
         raise NetworkError(
             "the outputs are channels of a hidden layer, so that no layer has the readout's rate: "
@@ -189,10 +192,20 @@ def _(layer: AtInitialization, wire: Any, channels: int, width: int) -> Any:
 
 def _affine(network: Layer) -> Iterator[tuple[str, Any]]:
     """Layers with weights, and their paths, empty or with a dot behind."""
+    check_tree(network)
+    if contains(network, SelfAttention):
+        raise NotImplementedError("parametrizations of SelfAttention are not known")
     for name in scales(network):
         path, _, scale = name.rpartition(".")
         if scale == "w_std":
             yield (f"{path}." if path else ""), _at(network, path)
+
+
+def check_tree(network: Any) -> None:
+    """Raise for what is no tree of layers, such as a preset."""
+    if not isinstance(network, Layer):
+        remedy = "; pass what its build() returns" if hasattr(network, "build") else ""
+        raise TypeError(f"network must be a tree of layers, got {network!r}{remedy}")
 
 
 def _at(network: Any, path: str) -> Any:

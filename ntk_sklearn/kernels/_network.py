@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from ..architecture import Layer, check_network, replace, scales
 from ..backends import FiniteWidth
 from ..presets import FullyConnected, Preset
@@ -26,6 +28,11 @@ def as_network(network: Any) -> Network:
         return FullyConnected()
     if isinstance(network, (Preset, Layer, Expression)):
         return network
+    if isinstance(network, torch.nn.Module):
+        raise TypeError(
+            "network is a torch module: pass networks.from_module(module), the tree of layers that "
+            f"it is at initialization, got {network!r}"
+        )
     raise TypeError(
         "network must be None, a preset such as FullyConnected(depth=3), 'precomputed' (in "
         "estimators), a tree of layers such as Serial(Dense(), Activation('relu'), Dense()), or a "

@@ -19,7 +19,9 @@ def _(layer: ConvTranspose, state: KernelState) -> KernelState:
     taps = transposed_windows(layer, tuple(state.nngp.shape[-state.rank :]))
     size = prod(w.size for w in taps)
     summed = state.map(lambda cov: convolve(cov, taps, state.positions) / size)
-    affine = Dense(layer.w_std, layer.b_std, layer.lr_multiplier, layer.bias_ntk)
+    affine = Dense(
+        layer.w_std, layer.b_std, lr_multiplier=layer.lr_multiplier, bias_ntk=layer.bias_ntk
+    )
     return propagate(affine, summed)
 
 

@@ -23,7 +23,7 @@ NETWORK = Serial(
     residual(Serial(Activation("relu"), Conv(3, 1.2))),
     Concat(Serial(Activation(LeakyReLU(0.3)), Conv(1, 0.9, 0.2)), Conv(1)),
     Flatten(),
-    Dense(1.1, 0.3, 0.5, 1.0),
+    Dense(1.1, 0.3, lr_multiplier=0.5, bias_ntk=1.0),
 )
 
 
@@ -67,7 +67,7 @@ def test_other_values():
             "layers.1.branches.0.layers.0": Activation("erf"),
         },
     )
-    assert changed.layers[4] == Dense(1.1, 0.3, 0.0, 1.0)
+    assert changed.layers[4] == Dense(1.1, 0.3, lr_multiplier=0.0, bias_ntk=1.0)
     assert changed.layers[0] == Conv((5, 3), 1.4, 0.1)
     assert changed.layers[2].branches[0].layers[0] == Activation(ABReLU(0.9, 1.0))
     assert changed.layers[1].branches[0].layers[0] == Activation("erf")

@@ -34,7 +34,9 @@ from ntk_sklearn.duals import ABReLU, LeakyReLU
 
 LAYERS = {
     "Dense()": Dense(),
-    "Dense(w_std=1.5, b_std=0.1, lr_multiplier=0.0, bias_ntk=1.0)": Dense(1.5, 0.1, 0.0, 1.0),
+    "Dense(w_std=1.5, b_std=0.1, lr_multiplier=0.0, bias_ntk=1.0)": Dense(
+        1.5, 0.1, lr_multiplier=0.0, bias_ntk=1.0
+    ),
     "Conv()": Conv(),
     "Conv(filter=(3, 1), w_std=1.5, strides=2, dilation=(1, 2), padding=((0, 1), (1, 1)))": Conv(
         [3, 1], 1.5, strides=2, dilation=(1, 2), padding=[[0, 1], [1, 1]]
@@ -121,3 +123,16 @@ def test_what_is_not_a_layer_is_refused():
         Concat(Dense(), ABReLU())
     with pytest.raises(ValueError, match=r"Sum needs at least 1 branch"):
         Sum()
+
+
+@pytest.mark.parametrize("kind", [Dense, Conv])
+def test_rates_are_named(kind):
+    """stax.Dense(512, 1.5, 0.1) begins with a width: as Dense(...) it must not pass."""
+    with pytest.raises(TypeError, match="positional"):
+        kind(*range(1, 10))
+
+
+@pytest.mark.parametrize("wrong", ["relu", ABReLU()])
+def test_activations_are_layers(wrong):
+    with pytest.raises(TypeError, match=r"an activation is a layer as Activation\("):
+        Serial(Dense(), wrong)

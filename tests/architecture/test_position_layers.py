@@ -109,8 +109,18 @@ def test_what_does_not_fit(name):
         (lambda: SelfAttention(scaling="1/d"), ValueError, "SelfAttention.scaling must be one of"),
         (lambda: SelfAttention(scaling="sqrt"), ValueError, "no closed form"),
         (lambda: SelfAttention(bias_ntk=-1.0), ValueError, "SelfAttention.bias_ntk"),
-        (lambda: SelfAttention(position_share=1.0), ValueError, "None or in (0, 1)"),
-        (lambda: SelfAttention(position_decay=2.0), TypeError, "None or callable"),
+        (lambda: SelfAttention(position_share=0.5), ValueError, "w_position_std is 0"),
+        (lambda: SelfAttention(embedded_values=True), ValueError, "w_position_std is 0"),
+        (
+            lambda: SelfAttention(position_share=1.0, w_position_std=1.0),
+            ValueError,
+            "None or in (0, 1)",
+        ),
+        (
+            lambda: SelfAttention(position_decay=2.0, w_position_std=1.0),
+            TypeError,
+            "None or callable",
+        ),
         (lambda: SelfAttention(position_norm=0), ValueError, "position_norm must be positive"),
         (lambda: ExponentialDecay(0.0), ValueError, "ExponentialDecay.length must be positive"),
     ],
@@ -178,7 +188,8 @@ def test_legitimate(name):
 REFUSED = {
     "embedded input": (Serial(EMBEDDED, *HEAD), r"^layers.0: positional embeddings .* Conv\(1\)"),
     "concatenated embedding": (
-        Serial(SelfAttention(position_share=0.5), *HEAD), "positional embeddings",
+        Serial(SelfAttention(position_share=0.5, w_position_std=1.0), *HEAD),
+        "positional embeddings",
     ),
     "two maps of one signal": (
         Serial(Conv(1), Sum(Aggregate(RING), Identity()), RELU, *HEAD), "are correlated",

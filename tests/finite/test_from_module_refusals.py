@@ -293,3 +293,12 @@ def test_finite_networks_whose_parameters_were_frozen_since() -> None:
 def test_bad_arguments(arguments: dict, error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told):
         from_module(**({"module": nn.Linear(3, 1)} | arguments))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_narrower_uniform_weights_are_no_draw_of_the_default(seed: int) -> None:
+    torch.manual_seed(seed)
+    layer = nn.Linear(10, 64)
+    nn.init.xavier_uniform_(layer.weight)  # within 0.285, the default within 0.316
+    with pytest.raises(ValueError, match="no draw from torch's default initialization"):
+        from_module(layer)

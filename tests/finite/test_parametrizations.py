@@ -34,6 +34,7 @@ from ntk_sklearn.networks import (
     GlobalAvgPool,
     NetworkError,
     ResNet,
+    SelfAttention,
     Serial,
     biases_from_zero,
     maximal_update,
@@ -100,12 +101,14 @@ def test_standard_parametrization_by_its_recursion(b_std):
 def test_multipliers_are_kept():
     frozen = Serial(Dense(2.0, 0.1, lr_multiplier=0.0), RELU, Dense(2.0, 0.1, lr_multiplier=0.5))
     tree = standard_parametrization(frozen, (3,), 10, biases=True)
-    assert tree.layers[0] == Dense(2.0, 0.1, 0.0, 0.0)
-    assert tree.layers[2] == Dense(2.0, 0.1, 0.5 * 10 / 4.0, 0.5)
+    assert tree.layers[0] == Dense(2.0, 0.1, lr_multiplier=0.0, bias_ntk=0.0)
+    assert tree.layers[2] == Dense(2.0, 0.1, lr_multiplier=0.5 * 10 / 4.0, bias_ntk=0.5)
 
 
 def test_one_layer_alone_and_presets():
-    assert standard_parametrization(Dense(0.5, 1.0), (3,), 7) == Dense(0.5, 1.0, 12.0, 1.0)
+    assert standard_parametrization(Dense(0.5, 1.0), (3,), 7) == Dense(
+        0.5, 1.0, lr_multiplier=12.0, bias_ntk=1.0
+    )
     tree = standard_parametrization(ResNet((1,)).build(), (3, 8, 8), 16)
     assert tree.layers[0].lr_multiplier == pytest.approx(3 * 9 / 2)
     assert tree.layers[-1].lr_multiplier == 16
@@ -334,3 +337,27 @@ def drawn_from_zero(width: int, seed: int) -> nn.Sequential:
         nn.init.normal_(layer.weight, std=std, generator=generator)
         nn.init.zeros_(layer.bias)
     return nn.Sequential(layers[0], nn.ReLU(), layers[1])
+
+
+@pytest.mark.parametrize(
+    "apply",
+    [
+        lambda network: standard_parametrization(network, (3,), 8),
+        lambda network: maximal_update(network, (3,), 8),
+        biases_from_zero,
+    ],
+)
+def test_presets_are_refused_with_the_remedy(apply):
+    with pytest.raises(TypeError, match=r"a tree of layers.*build\(\) returns"):
+        apply(FullyConnected(1))
+
+
+def test_attention_has_no_parametrization():
+    tree = Serial(Conv(1), SelfAttention(), GlobalAvgPool(), Dense())
+    with pytest.raises(NotImplementedError, match="SelfAttention"):
+        standard_parametrization(tree, (1, 3), 8)
+
+
+def test_a_number_is_no_input_shape():
+    with pytest.raises(TypeError, match="input_shape must be"):
+        standard_parametrization(Dense(), 72, 8)

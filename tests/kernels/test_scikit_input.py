@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from ntk_sklearn.kernels import NTK
 from ntk_sklearn.networks import (
@@ -35,3 +36,8 @@ def test_tree_without_a_limit_is_refused_in_words():
         NTK(Serial(Dense(), Activation("relu")))(X)
     with pytest.raises(ValueError, match=r"ends in .* positions: end it with Flatten"):
         NTK(Serial(Conv(), Activation("relu"), Conv()), image_shape=(1, 2, 3))(X)
+
+
+def test_a_torch_module_is_refused_with_the_remedy():
+    with pytest.raises(TypeError, match=r"pass networks\.from_module\(module\)"):
+        NTK(torch.nn.Linear(3, 1))(np.ones((2, 3)))

@@ -88,7 +88,7 @@ def test_learning_rates_of_the_layers():
     X = np.random.default_rng(0).standard_normal((4, 3))
 
     def ntk(first: float, last: float, **settings: float) -> np.ndarray:
-        ends = Dense(1.2, 0.3, first), Dense(1.1, 0.2, last, **settings)
+        ends = Dense(1.2, 0.3, lr_multiplier=first), Dense(1.1, 0.2, lr_multiplier=last, **settings)
         return kernels(Serial(ends[0], Activation("relu"), ends[1]), X).ntk
 
     trained = kernels(Serial(Dense(1.2, 0.3), Activation("relu"), Dense(1.1, 0.2)), X)
@@ -103,8 +103,10 @@ def test_standard_parametrization():
     # weights of rate fan_in / w_std^2 and biases of rate 1 / b_std^2: N K + w^2 Theta T' + 1
     # (Sohl-Dickstein et al. 2020)
     X, width = np.random.default_rng(0).standard_normal((4, 3)), 64
-    first = Dense(1.2, 0.3, 3 / 1.2**2, 1.0)
-    tree = Serial(first, Activation("relu"), Dense(1.1, 0.2, width / 1.1**2, 1.0))
+    first = Dense(1.2, 0.3, lr_multiplier=3 / 1.2**2, bias_ntk=1.0)
+    tree = Serial(
+        first, Activation("relu"), Dense(1.1, 0.2, lr_multiplier=width / 1.1**2, bias_ntk=1.0)
+    )
     theta = X @ X.T + 1.0
     K = 1.2**2 * X @ X.T / 3 + 0.3**2
     scale = np.sqrt(np.outer(K.diagonal(), K.diagonal()))

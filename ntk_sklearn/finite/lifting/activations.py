@@ -37,7 +37,7 @@ def activation(name: str, site: Site, values: dict[str, float] | None = None) ->
     if name not in available():
         raise site.refuse(
             f"the activation {name} has no rule here; there are {', '.join(available())}, and "
-            "docs/networks.md tells how to register one of your own"
+            "docs/activations.md tells how to register any function under this name"
         )
     if not values:
         return Activation(name)

@@ -16,6 +16,8 @@ from .rules import Site
 _KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # Standard errors that a draw may be off: exceeded once in 10^9 draws.
 _ERRORS = 6.0
+# The probability of that, for all draws to stay below what they do.
+_UNLIKELY = 1e-9
 # Rounding of half precision.
 _ROUNDING = 1e-2
 
@@ -116,8 +118,10 @@ def _check_default(module: nn.Module, values: Tensor, bound: float, where: str) 
     low, high, mean, square = _moments(values, where)
     expected = bound**2 / 3
     error = sqrt(4 / 5 / values.numel()) * expected  # of the mean square of a uniform draw
+    reach = max(-low, high) / bound
     off = (
-        max(-low, high) > (1 + _ROUNDING) * bound
+        reach > 1 + _ROUNDING
+        or min(reach + _ROUNDING, 1.0) ** values.numel() < _UNLIKELY  # all of them far inside
         or abs(square - expected) > _ERRORS * error + _ROUNDING * expected
         or abs(mean) > _ERRORS * sqrt(expected / values.numel())
         or (values.numel() > 1 and low == high)

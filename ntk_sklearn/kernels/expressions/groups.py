@@ -221,6 +221,8 @@ def translations(step: int = 1, axes: tuple[int, ...] | None = None) -> Translat
 
 def as_group(group: Any) -> Group:
     """A group, or the list of its permutations as one."""
+    if callable(group):
+        raise TypeError(f"group must be a group, got {group!r}; call it: {group.__name__}()")
     return group if isinstance(group, Group) else Permutations(group)
 
 
