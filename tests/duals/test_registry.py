@@ -79,7 +79,7 @@ def test_unknown_names_list_the_known(name):
         resolve(name)
 
 
-@pytest.mark.parametrize("value", [None, 3, ReLU, ["relu"]])
+@pytest.mark.parametrize("value", [None, 3, ABReLU, ["relu"]])
 def test_other_things_are_not_activations(value):
     with pytest.raises(TypeError, match=r"one of \['abrelu'.* or a DualActivation object, got"):
         resolve(value)
