@@ -156,11 +156,6 @@ def _any_images(draw) -> Drawn:
     head = draw(st.sampled_from([Flatten(), GlobalAvgPool(), GlobalSumPool()]))
     behind = [Dense(), *draw(st.lists(_blocks(_dense), max_size=1))]
     shape = draw(st.sampled_from([(2, 6), (1, 5, 4), (3, 3, 7), (2, 1, 5), (1, 9, 2)]))
-    kept = _fitting(layers, shape)
-    return Drawn(Serial(*kept, head, *behind), _with_pairs(shape, draw(_seeds)))
-
-
-def _fitting(layers: list[Layer], shape: tuple[int, ...]) -> list[Layer]:
     kept: list[Layer] = []
     for layer in layers:
         try:
@@ -168,7 +163,7 @@ def _fitting(layers: list[Layer], shape: tuple[int, ...]) -> list[Layer]:
         except ShapeError:
             continue
         kept.append(layer)
-    return kept
+    return Drawn(Serial(*kept, head, *behind), _with_pairs(shape, draw(_seeds)))
 
 
 any_images = _any_images()
@@ -257,28 +252,29 @@ _of_rows = st.one_of(
 @st.composite
 def _further_images(draw) -> Drawn:
     shape = draw(st.sampled_from([(2, 6), (1, 4, 3), (2, 1, 4), (1, 3, 1), (2, 1, 1), (1, 1)]))
-    layers = _checked([draw(_any_conv), *draw(st.lists(_further, min_size=1, max_size=4))])
+    layers = [draw(_any_conv), *draw(st.lists(_further, min_size=1, max_size=4))]
     head = draw(st.sampled_from([Flatten(), GlobalAvgPool(), GlobalSumPool()]))
-    behind = _checked([Dense(), *draw(st.lists(_of_rows, max_size=2))])
-    kept = _checked(_fitting(layers, shape))
-    return Drawn(Serial(*kept, head, *behind, Dense()), _with_pairs(shape, draw(_seeds)))
+    behind = _allowed([Dense(), *draw(st.lists(_of_rows, max_size=2))], (1,))
+    network = Serial(*_allowed(layers, shape), head, *behind, Dense())
+    return Drawn(network, _with_pairs(shape, draw(_seeds)))
 
 
 @st.composite
 def _further_rows(draw) -> Drawn:
-    layers = _checked([draw(_dense), *draw(st.lists(_of_rows, min_size=1, max_size=3))])
     shape = draw(st.sampled_from([(1,), (3,), (30,)]))
-    return Drawn(Serial(*layers, Dense()), _with_pairs(shape, draw(_seeds)))
+    layers = [draw(_dense), *draw(st.lists(_of_rows, min_size=1, max_size=3))]
+    return Drawn(Serial(*_allowed(layers, shape), Dense()), _with_pairs(shape, draw(_seeds)))
 
 
-def _checked(layers: list[Layer]) -> list[Layer]:
-    """Those layers before which the network has a limit."""
+def _allowed(layers: list[Layer], shape: tuple[int, ...]) -> list[Layer]:
+    """Without layers that do not fit their image, or have no limit where they stand."""
     kept: list[Layer] = []
     for layer in layers:
-        end = Dense() if isinstance(layers[0], Dense) else Conv()
+        more, end = Serial(*kept, layer), Conv(1) if len(shape) > 1 else Dense()
         try:
-            check_network(Serial(*kept, layer, end))
-        except NetworkError:
+            check_network(Serial(more, end))
+            infer_shape(more, Shape(shape[0], shape[1:]))
+        except (NetworkError, ShapeError):
             continue
         kept.append(layer)
     return kept
