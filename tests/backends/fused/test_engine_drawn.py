@@ -48,7 +48,7 @@ def test_any_images(drawn):
 
 
 @given(drawn_networks.further)
-@_settings
+@settings(_settings, max_examples=25)
 def test_further_layers(drawn):
     _agrees(drawn)
 
