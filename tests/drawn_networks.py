@@ -13,17 +13,25 @@ from ntk_sklearn.architecture import (
     AvgPool,
     Concat,
     Conv,
+    ConvLocal,
+    ConvTranspose,
     Dense,
+    Dropout,
     Flatten,
     GlobalAvgPool,
     GlobalSumPool,
     Identity,
     Layer,
+    LayerNorm,
+    LocalAvgPool,
+    NetworkError,
+    Product,
     Serial,
     Shape,
     ShapeError,
     Sum,
     SumPool,
+    check_network,
     infer_shape,
     residual,
 )
@@ -159,3 +167,117 @@ def _any_images(draw) -> Drawn:
 
 
 any_images = _any_images()
+
+# The layers beyond the plain ones.
+_local = st.builds(
+    ConvLocal,
+    st.sampled_from([1, 2, 3]),
+    strides=st.sampled_from([1, 1, 2]),
+    padding=_pads,
+    **_SCALES,
+    **_RATES,
+)
+_transposed = st.builds(
+    ConvTranspose,
+    st.sampled_from([1, 2, 3, 4]),
+    strides=st.sampled_from([1, 2, 3]),
+    padding=st.sampled_from(["same", "valid", "circular", (1, 2)]),
+    **_SCALES,
+    **_RATES,
+)
+_normalized = st.builds(
+    LayerNorm, st.sampled_from(["channels", "all"]), eps=st.sampled_from([1e-12, 0.3])
+)
+_dropped = st.builds(Dropout, st.sampled_from([0.0, 0.2, 0.5]))
+_edges = st.builds(
+    AvgPool, st.sampled_from([2, 3]), st.sampled_from([1, 2]), _pads, normalize_edges=st.just(True)
+)
+_keeping = st.one_of(
+    _same_size,
+    st.builds(ConvLocal, st.sampled_from([1, 2, 3]), padding=st.sampled_from(["same", "circular"])),
+    st.builds(
+        ConvTranspose, st.sampled_from([1, 2, 3]), padding=st.sampled_from(["same", "circular"])
+    ),
+)
+_linear = st.one_of(
+    st.sampled_from([Identity(), LocalAvgPool(1), AvgPool(3, 1, "same", normalize_edges=True)]),
+    st.sampled_from([AvgPool(2, 1, "circular"), LayerNorm("all"), LayerNorm()]),
+)
+_path = st.one_of(  # that keeps the size of images, and ends in weights
+    st.builds(Serial, _linear, _activation, _dropped, _keeping),
+    st.builds(Serial, _linear, _keeping),
+    st.builds(Serial, _activation, _linear, _keeping, _linear),
+)
+_halved = AvgPool(2, 2, "same")
+_further = st.one_of(
+    _local,
+    _transposed,
+    st.builds(Serial, _activation, st.one_of(_local, _transposed, _any_conv)),
+    _normalized,
+    _dropped,
+    _edges,
+    _any_pool,
+    _activation,
+    st.builds(Sum, _path, _linear),
+    st.builds(Sum, _path, _path, _linear),
+    st.builds(
+        lambda a, b, last: Serial(Concat(a, b), last), _path, st.one_of(_path, _linear), _keeping
+    ),
+    st.builds(lambda path: Sum(_halved, Serial(_halved, path)), _path),
+    st.builds(lambda up, path: Sum(Serial(up, path), up), _transposed, _path),
+)
+_row_paths = st.one_of(
+    st.builds(Serial, _activation, _dropped, _dense),
+    st.builds(Serial, _activation, _dense, _activation),
+    st.builds(Serial, _dense, st.sampled_from([LayerNorm(), LayerNorm(eps=0.3), Identity()])),
+)
+_of_rows = st.one_of(
+    st.builds(Serial, _activation, _dropped, _dense),
+    st.builds(
+        Sum,
+        st.builds(Serial, _activation, _dropped, _dense),
+        st.sampled_from([LayerNorm(), Identity()]),
+    ),
+    st.builds(
+        lambda a, b, last: Serial(Product(a, b), last),
+        _row_paths,
+        st.one_of(_row_paths, st.just(Identity())),
+        _dense,
+    ),
+    st.builds(lambda a, b, last: Serial(Concat(a, b), last), _row_paths, _row_paths, _dense),
+    _normalized,
+)
+
+
+@st.composite
+def _further_images(draw) -> Drawn:
+    shape = draw(st.sampled_from([(2, 6), (1, 4, 3), (2, 1, 4), (1, 3, 1), (2, 1, 1), (1, 1)]))
+    layers = [draw(_any_conv), *draw(st.lists(_further, min_size=1, max_size=4))]
+    head = draw(st.sampled_from([Flatten(), GlobalAvgPool(), GlobalSumPool()]))
+    behind = _allowed([Dense(), *draw(st.lists(_of_rows, max_size=2))], (1,))
+    network = Serial(*_allowed(layers, shape), head, *behind, Dense())
+    return Drawn(network, _with_pairs(shape, draw(_seeds)))
+
+
+@st.composite
+def _further_rows(draw) -> Drawn:
+    shape = draw(st.sampled_from([(1,), (3,), (30,)]))
+    layers = [draw(_dense), *draw(st.lists(_of_rows, min_size=1, max_size=3))]
+    return Drawn(Serial(*_allowed(layers, shape), Dense()), _with_pairs(shape, draw(_seeds)))
+
+
+def _allowed(layers: list[Layer], shape: tuple[int, ...]) -> list[Layer]:
+    """Without layers that do not fit their image, or have no limit where they stand."""
+    kept: list[Layer] = []
+    for layer in layers:
+        more, end = Serial(*kept, layer), Conv(1) if len(shape) > 1 else Dense()
+        try:
+            check_network(Serial(more, end))
+            infer_shape(more, Shape(shape[0], shape[1:]))
+        except (NetworkError, ShapeError):
+            continue
+        kept.append(layer)
+    return kept
+
+
+further = st.one_of(_further_images(), _further_rows())

@@ -7,6 +7,7 @@ from fused_cases import CIRCULAR, LINE, RELU, W, block, conv, flat, pooled, skip
 from ntk_sklearn.architecture import (
     Activation,
     AvgPool,
+    Concat,
     ConvLocal,
     ConvTranspose,
     Dense,
@@ -77,6 +78,18 @@ POOLING: dict[str, tuple[Layer, tuple[int, ...]]] = {
     "blur of a line": (flat(block(), LocalAvgPool(3)), LINE),
     "before a head": (flat(block(), AvgPool(2)), ODD),
     "before a mean": (pooled(block(), AvgPool(3, 2)), ODD),
+    "kept by branches": (
+        pooled(conv(), Sum(AvgPool(2), Serial(AvgPool(2), RELU, conv())), RELU), ODD,
+    ),
+    "kept by fresh branches": (
+        flat(block(), conv(),
+             Sum(Serial(edges(2), RELU, conv(1)), Serial(edges(2), RELU, conv())), RELU),
+        ODD,
+    ),
+    "kept side by side": (
+        pooled(block(), Concat(AvgPool(2), Serial(AvgPool(2), conv(1)), shares=(1, 3)), conv()),
+        ODD,
+    ),
     "before a sum": (Serial(block(), SumPool(2, 1, (2, 1)), GlobalSumPool(), Dense()), ODD),
     "circular": (flat(block(**CIRCULAR), AvgPool(3, 1, "circular")), ODD),
     "circular strides": (pooled(block(**CIRCULAR), AvgPool(3, 2, "circular")), ODD),

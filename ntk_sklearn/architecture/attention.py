@@ -211,4 +211,4 @@ def _(layer: SelfAttention, signal: Signal, path: str) -> Signal:
             "network's input, whose channels are finitely many: put Conv(1) before it"
         )
     weighted = replace(signal, gaussian=True, why_not="", fresh=True, wide=True)
-    return replace(weighted, mixed=False, normalized=False)
+    return replace(weighted, spatial=True, mixed=False, normalized=False)

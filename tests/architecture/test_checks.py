@@ -14,6 +14,7 @@ from ntk_sklearn.architecture import (
     GlobalAvgPool,
     Identity,
     NetworkError,
+    SelfAttention,
     Serial,
     Sum,
     SumPool,
@@ -90,6 +91,10 @@ MALFORMED = {
     "activation_behind_flatten": (
         Serial(Conv(), Flatten(), RELU, Dense()),
         r"layers\.2: .* Flatten\(\) .*mixture",
+    ),
+    "activation_behind_flattened_attention": (
+        Serial(Conv(), Concat(CONV_BLOCK, CONV_BLOCK), SelfAttention(), Flatten(), RELU, Dense()),
+        r"layers\.4: .* Flatten\(\) .*mixture",
     ),
     "activation_behind_flattened_branches": (
         Serial(Conv(), Sum(Serial(RELU, Conv(), Flatten()), Flatten()), RELU, Dense()),

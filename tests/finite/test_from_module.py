@@ -143,6 +143,13 @@ READ = {
                       nn.Linear(4, 1)),
         None, Serial(Conv(3, padding="valid"), GlobalAvgPool(), Dense()),
     ),
+    "borders left out": (
+        nn.Sequential(
+            nn.Conv2d(3, 4, 1), nn.AvgPool2d(3, 2, 1, count_include_pad=False), nn.Flatten()
+        ),
+        None,
+        Serial(Conv(1, padding="valid"), AvgPool(3, 2, (1, 1), normalize_edges=True), Flatten()),
+    ),
     "adaptive": (
         nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d((4, 2)), nn.Flatten()), (3, 8, 6),
         Serial(Conv(1, padding="valid"), AvgPool((2, 3)), Flatten()),

@@ -94,9 +94,6 @@ NO_LIMIT = {
         r"^body\.1: circular padding by 1",
     ),
     "padding": (images(nn.ZeroPad2d(1)), None, r"^body\.1: .*pass padding="),
-    "borders": (
-        images(nn.AvgPool2d(2, padding=1, count_include_pad=False)), None, r"^body\.1: .*count",
-    ),
     "divisor": (images(nn.AvgPool2d(2, divisor_override=3)), None, r"^body\.1: divisor_override"),
     "ceil without sizes": (images(nn.AvgPool2d(2, ceil_mode=True)), None, r"pass input_shape"),
     "ceil": (images(nn.AvgPool2d(2, ceil_mode=True)), (3, 5, 5), r"^body\.1: ceil_mode=True"),

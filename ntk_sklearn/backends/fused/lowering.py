@@ -323,7 +323,9 @@ def _(layer: Sum | Concat, builder: Builder, signal: Signal) -> Signal:
     ends = [builder.settled(_inside(b, builder, start)) for b in layer.branches]
     shares = layer.shares if isinstance(layer, Concat) else (1.0,) * len(ends)
     places = {(end.stage, builder.register(end).strides) for end in ends}
-    join = _added if len(places) == 1 else _collected
+    # ends of another stage may share its registers: a pooling that branches begin with is kept
+    alike = len(places) == 1 and ends[0].stage == start.stage
+    join = _added if alike else _collected
     return join(builder, start, ends, shares)
 
 

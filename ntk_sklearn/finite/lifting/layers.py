@@ -56,9 +56,9 @@ def _(module: Any, site: Site) -> Read:
         raise site.refuse(
             "divisor_override has no layer; leave it out (the next layer's w_std takes it)"
         )
-    if padding != "valid" and not module.count_include_pad:
-        raise site.refuse("count_include_pad=False has no layer; the zeros of padding count there")
-    layer = AvgPool(one_or_all(module.kernel_size), one_or_all(module.stride), padding)
+    inside = padding != "valid" and not module.count_include_pad
+    window, strides = one_or_all(module.kernel_size), one_or_all(module.stride)
+    layer = AvgPool(window, strides, padding, normalize_edges=inside)
     end = site.behind(layer, site.wire.channels)
     if module.ceil_mode:
         _check_ceil(layer, site)

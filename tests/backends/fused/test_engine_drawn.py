@@ -47,8 +47,21 @@ def test_any_images(drawn):
     _agrees(drawn)
 
 
+@given(drawn_networks.further)
+@settings(_settings, max_examples=25)
+def test_further_layers(drawn):
+    _agrees(drawn)
+
+
 @pytest.mark.slow
-@given(st.one_of(drawn_networks.any_images, drawn_networks.images, drawn_networks.dense))
+@given(
+    st.one_of(
+        drawn_networks.any_images,
+        drawn_networks.images,
+        drawn_networks.dense,
+        drawn_networks.further,
+    )
+)
 @_long
 def test_many(drawn):
     _agrees(drawn)
