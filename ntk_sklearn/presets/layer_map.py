@@ -87,8 +87,8 @@ class LayerMap:
         before, factor = q, 10.0**side
         # one order of magnitude at a time: extremes only where nothing is found before
         for k in range(_UP if side > 0 else _DOWN):
-            for point in q * factor ** np.linspace(k, k + 1, _PER_ORDER):
-                found = float(self._side(point))
+            points = q * factor ** np.linspace(k, k + 1, _PER_ORDER)
+            for point, found in zip(points.tolist(), self._side(points), strict=True):
                 if found == -side:
                     return before, point
                 before = point if found == side else before

@@ -37,6 +37,7 @@ class Phase:
     ntk_correlation : float
         Limit of the normalized tangent kernel of two different inputs: 1 in the ordered phase, 0 in
         the chaotic one; at criticality 1/3 for smooth activations and 1/4 for those with a kink.
+        Where q is 0 or infinite it is that of the normalized map, 1/4 for relu at every `w_std`.
     """
 
     name: str
