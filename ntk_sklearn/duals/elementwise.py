@@ -14,6 +14,7 @@ from .base import DualActivation
 from .expectations import expectations
 from .pair import GaussianPair, safe_sqrt
 from .panels import derivative
+from .truncated import truncated_powers
 
 
 class NumericalActivation(DualActivation):
@@ -31,6 +32,10 @@ class NumericalActivation(DualActivation):
     def slope(self, x: Tensor) -> Tensor:
         """phi'(x); by automatic differentiation unless a class knows better."""
         return derivative(self.phi, x)
+
+    def kinked_part(self) -> Any:
+        """A function with phi's kinks and known expectations; phi without it is smoother."""
+        return truncated_powers(self)
 
     def variance(self, v: Tensor) -> Tensor:
         """E[phi(u)^2]."""
