@@ -123,9 +123,7 @@ def _smooth(dual: Any, a: Tensor, edges: Tensor) -> Tensor:
     return smooth
 
 
-def _beside_kinks(
-    dual: Any, function: Any, a: Tensor, edges: Tensor, terms: int
-) -> list[Tensor]:
+def _beside_kinks(dual: Any, function: Any, a: Tensor, edges: Tensor, terms: int) -> list[Tensor]:
     """Integrals over the panels with a kink, cut there."""
     if not _inner_kinks(dual):
         return [a.new_zeros(()) for _ in range(3)]

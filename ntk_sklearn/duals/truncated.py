@@ -23,7 +23,7 @@ from .panels import NODES, pieces
 _DEGREE = 3
 # Jumps that are rounding, relative to the largest.
 _NOTHING = 1e-8
-_FIT = (1.0 - np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)) / 2.0
+_FIT = -np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)
 
 
 @dataclass(frozen=True)
@@ -84,25 +84,36 @@ class TruncatedPowers:
         return found
 
 
-def _expectations(
-    one: Power, two: Power, orthant: Orthant, a: Tensor, b: Tensor, n: int
-) -> Tensor:
-    """Of the pairs of measures of two truncated powers; of the third pair, times a b."""
+# A measure in terms of standardized variables: its powers, and its mass on the edge.
+_Measure = tuple[dict[int, Tensor], Tensor | None]
+
+
+def _standardized(part: Power, sd: Tensor, n: int) -> list[_Measure]:
+    """The first n measures for y = sd X; the third, of phi'', times sd."""
+    found: list[_Measure] = []
+    for which, (powers, mass) in enumerate(part.measures()[:n]):
+        extra = int(which == 2)
+        scale = torch.ones_like(sd) if extra else 1.0 / sd.clamp(min=1e-300)
+        edge = mass * scale if mass else None
+        found.append(({k: c * sd ** (k + extra) for k, c in enumerate(powers.tolist()) if c}, edge))
+    return found
+
+
+def _expectations(one: Power, two: Power, at: Orthant, a: Tensor, b: Tensor, n: int) -> Tensor:
+    """The first n expectations for two truncated powers."""
     degrees = len(one.powers) - 1, len(two.powers) - 1
-    moments, edges = orthant.moments(*degrees), orthant.on_edge(max(degrees))
-    inverse = 1.0 / a.clamp(min=1e-300), 1.0 / b.clamp(min=1e-300)
-    left, right, found = one.measures(), two.measures(), []
+    moments, (on_x, on_z) = at.moments(*degrees), at.on_edge(max(degrees))
+    left, right = (_standardized(*side, 2 if n == 2 else 5) for side in ((one, a), (two, b)))
+    found = []
     for i, j in _PAIRS[:n]:
-        (p, p_mass), (q, q_mass) = left[i], right[j]
-        second = int(i == j == 2)
-        x = [c * a ** (k + second) if c else None for k, c in enumerate(p.tolist())]
-        z = [c * b ** (k + second) if c else None for k, c in enumerate(q.tolist())]
-        at_x, at_z = (m if second else m * t for m, t in zip((p_mass, q_mass), inverse, strict=True))
-        pairs = ((k, m) for k in range(len(x)) for m in range(len(z)))
-        terms = [x[k] * z[m] * moments[k, m] for k, m in pairs if None not in (x[k], z[m])]
-        terms += [at_x * t * edges[0][m] for m, t in enumerate(z) if p_mass and t is not None]
-        terms += [at_z * t * edges[1][k] for k, t in enumerate(x) if q_mass and t is not None]
-        terms += [at_x * at_z * orthant.at_corner] if p_mass and q_mass else []
+        (x, x_edge), (z, z_edge) = left[i], right[j]
+        terms = [s * t * moments[k, m] for k, s in x.items() for m, t in z.items()]
+        if x_edge is not None:
+            terms += [x_edge * t * on_x[m] for m, t in z.items()]
+        if z_edge is not None:
+            terms += [z_edge * s * on_z[k] for k, s in x.items()]
+        if x_edge is not None and z_edge is not None:
+            terms.append(x_edge * z_edge * at.at_corner)
         found.append(sum(terms, torch.zeros_like(a)))
     return torch.stack(found)
 
@@ -124,19 +135,20 @@ def truncated_powers(dual: Any) -> TruncatedPowers:
 
 
 def _derivatives(dual: Any, kink: float, end: float) -> np.ndarray:
-    """phi', phi'' and phi''' at an end of a piece, of the polynomial through nodes of phi'."""
-    slope = dual.slope(torch.as_tensor(kink + (end - kink) * _FIT)).numpy()
+    """Three derivatives of phi at an end of a piece, from the polynomial through phi' there."""
+    half = (end - kink) / 2.0
+    slope = dual.slope(torch.as_tensor(kink + half * (1.0 + _FIT))).numpy()
     series = legendre.legfit(_FIT, slope, NODES - 1)
-    orders = range(_DEGREE)
     return np.array(
-        [legendre.legval(0.0, legendre.legder(series, k)) / (end - kink) ** k for k in orders]
+        [legendre.legval(-1.0, legendre.legder(series, k)) / half**k for k in range(_DEGREE)]
     )
 
 
 def _with_jumps(kink: float, jumps: np.ndarray) -> Power:
     """On the side away from 0, where it is small if the variance is."""
     side = -1.0 if kink < 0 else 1.0
-    powers = [0.0, *(j * side ** (k + 2) / math.factorial(k + 1) for k, j in enumerate(jumps))]
+    powers = [0.0]
+    powers += [j * side ** (k + 2) / math.factorial(k + 1) for k, j in enumerate(jumps.tolist())]
     while powers[-1] == 0.0:
         powers.pop()
     return Power(kink, side, tuple(powers))
