@@ -150,9 +150,10 @@ def _flat(
         rows, at = torch.cat([i[left], j[left]]).unique(return_inverse=True)
         table = expanded(dual, split, own[rows], terms + 2)
         x, z = at[: len(left)], at[len(left) :]
-        same = equal[left]
-        found[:, left[same]] = _on_itself(table.whole, x[same], partials)
         enough = table.enough(terms, x, z, c[left], _SMOOTH if split is None else _KINKED)
+        # where kinks are known, as pairs of nearly the same variable are
+        same = equal[left] if split is None else equal[left] & ~enough
+        found[:, left[same]] = _on_itself(table.whole, x[same], partials)
         for part in (enough & ~same).nonzero().squeeze(-1).split(_PAIRS):
             k = left[part]
             found[:, k] = table.summed(terms, x[part], z[part], c[k], partials)
