@@ -70,7 +70,8 @@ def _refinement(dual: Any, scales: Tensor, half: Tensor) -> Tensor:
 
 
 def _outer_edges(dual: Any, largest: float) -> Tensor:
-    return torch.as_tensor(standard_edges(dual, largest, 2.0))
+    edges = standard_edges(dual, largest, 2.0)
+    return torch.as_tensor(np.union1d(edges, -edges))  # v may be -b z
 
 
 def _inner_edges(parts: int) -> Tensor:

@@ -14,6 +14,7 @@ from .base import DualActivation
 from .expectations import expectations
 from .pair import GaussianPair, safe_sqrt
 from .panels import derivative
+from .truncated import truncated_powers
 
 
 class NumericalActivation(DualActivation):
@@ -31,6 +32,10 @@ class NumericalActivation(DualActivation):
     def slope(self, x: Tensor) -> Tensor:
         """phi'(x); by automatic differentiation unless a class knows better."""
         return derivative(self.phi, x)
+
+    def kinked_part(self) -> Any:
+        """A function with phi's kinks and known expectations; phi without it is smoother."""
+        return truncated_powers(self)
 
     def variance(self, v: Tensor) -> Tensor:
         """E[phi(u)^2]."""
@@ -52,8 +57,11 @@ class Elementwise(NumericalActivation):
     T = sum_l c_l(sd_x) c_l(sd_z) cos(t)^l for the angle t of the pair, and T' the same sum for
     phi' (Daniely, Frostig and Singer 2016; for absolutely continuous phi, T' is the derivative of T
     in the covariance, Price 1958). The coefficients are composite Gauss-Legendre integrals over
-    +-12 standard deviations. Where 2048 terms are too few, at correlations near +-1 of kinked
-    functions or large variances, a two-dimensional quadrature split at the kinks takes over.
+    +-12 standard deviations. Kinks are taken out first: the jumps of the first three derivatives
+    belong to truncated powers max(+-(x - kink), 0)^n, whose expectations follow from the bivariate
+    normal distribution (Owen 1956). Piecewise polynomials of degree up to 3 are exact so. Where
+    2048 terms for the rest are too few, at correlations near +-1 and large variances, a
+    two-dimensional quadrature split at the kinks takes over.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Expectations of any activation as differentiable functions of a Gaussian pair.
 
-Hermite series where so many terms are enough, two-dimensional quadrature where they are not: at
-correlations near +-1, for activations with kinks or of large variance.
+Known expectations of kinks, Hermite series of the rest where so many terms are enough, and
+two-dimensional quadrature where they are not: at correlations near +-1 and large variances.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ import torch
 from torch import Tensor
 
 from .direct import direct
-from .hermite import Coefficients, coefficients, in_log_scale
+from .hermite import Coefficients
+from .series import expanded
 
-# Numbers of terms that are tried, one after another.
+# Numbers of terms that are tried, one after another; few are enough beside known kinks.
 _LEVELS = (32, 128, 512, 2048)
+_FEW = 8
 # After so many it is seen which pairs will need more than there are.
 _PATIENCE = 128
 # Pairs computed at a time, so that they stay in the cache.
-_PAIRS = 2**14
+_PAIRS = 2**13
 # Truncation errors, relative to the root of the product of the two own values.
-_SMOOTH, _KINKED = 1e-13, 1e-8
+_SMOOTH, _KINKED = 1e-13, 1e-7
 
 
 def expectations(dual: Any, cosine: Tensor, sine2: Tensor, a: Tensor, b: Tensor) -> Any:
@@ -137,30 +139,29 @@ def _flat(
 ) -> Tensor:
     """The same for pairs (k,) of the i-th and the j-th of the standard deviations `own`."""
     found = c.new_zeros((7 if partials else 2, len(c)))
-    equal: Tensor | None = (s2 == 0) & (c > 0) & (i == j)
-    tolerance = _KINKED if dual.kinks else _SMOOTH
-    # Parallel pairs are one-dimensional integrals; kinks need too many terms where this is small.
-    far = (1.0 - c.abs()) * _LEVELS[-1] < 1.0 if dual.kinks else c.abs() < 0
+    equal = (s2 == 0) & (c > 0) & (i == j)
     number = ~(c.isnan() | s2.isnan() | own[i].isnan() | own[j].isnan())
     found[:, ~number] = torch.nan
+    split = dual.kinked_part() if dual.kinks else None
     rest, left = [], number.nonzero().squeeze(-1)
-    for terms in _LEVELS:
+    for terms in _LEVELS if split is None else (_FEW, *_LEVELS):
         if not len(left):
             break
         rows, at = torch.cat([i[left], j[left]]).unique(return_inverse=True)
-        table = coefficients(dual, own[rows], terms + 2)
+        table = expanded(dual, split, own[rows], terms + 2)
         x, z = at[: len(left)], at[len(left) :]
-        if equal is not None:
-            same = equal[left].nonzero().squeeze(-1)
-            found[:, left[same]] = _on_itself(table, x[same], partials)
-        enough = _enough(table, terms, x, z, c[left], tolerance)
-        summed = enough if equal is None else enough & ~equal[left]
-        for part in summed.nonzero().squeeze(-1).split(_PAIRS):
-            found[:, left[part]] = _series(table, terms, x[part], z[part], c[left[part]], partials)
-        left = left[~enough if equal is None else ~(enough | equal[left])]
-        equal = None
+        enough = table.enough(terms, x, z, c[left], _SMOOTH if split is None else _KINKED)
+        # where kinks are known, as pairs of nearly the same variable are
+        same = equal[left] if split is None else equal[left] & ~enough
+        found[:, left[same]] = _on_itself(table.whole, x[same], partials)
+        for part in (enough & ~same).nonzero().squeeze(-1).split(_PAIRS):
+            k = left[part]
+            found[:, k] = table.summed(terms, x[part], z[part], c[k], partials)
+            if split is not None:
+                found[:, k] += split.expectations(c[k], s2[k], own[i[k]], own[j[k]], partials)
+        left = left[~(enough | same)]
         if terms >= _PATIENCE:
-            short = (s2[left] > 0) & ~far[left]
+            short = s2[left] > 0  # parallel pairs are one-dimensional integrals
             rest.append(left[~short])
             left = left[short]
     left = torch.cat([left, *rest])
@@ -178,36 +179,3 @@ def _on_itself(table: Coefficients, i: Tensor, partials: bool) -> Tensor:
         return torch.stack([value, slope])
     zero = torch.zeros_like(value)  # of E[phi' phi'] in the cosine: its one-sided derivative
     return torch.stack([value, slope, zero, value_a, value_a, slope_a, slope_a])
-
-
-def _enough(
-    table: Coefficients, terms: int, i: Tensor, j: Tensor, c: Tensor, tolerance: float
-) -> Tensor:
-    """Whether so many terms are, by Cauchy and Schwarz: of pairs of the i-th and the j-th."""
-    power = c.abs() ** terms
-    value, slope = (rest[i] * rest[j] for rest in table.rest(terms))
-    return power * torch.maximum(value, slope).sqrt() <= tolerance
-
-
-def _series(
-    table: Coefficients, terms: int, i: Tensor, j: Tensor, c: Tensor, partials: bool
-) -> Tensor:
-    """Sums over the Hermite coefficients of pairs of the i-th and the j-th."""
-    f, g = table.value[:, :terms], table.slope[:, :terms]
-    sums = [(f, f), (g, g)]
-    if partials:
-        k = torch.arange(terms).to(f)
-        f_a, g_a = in_log_scale(table.value), in_log_scale(table.slope)
-        sums += [((k * g)[:, 1:], g[:, 1:]), (f_a, f), (f, f_a), (g_a, g), (g, g_a)]
-    return torch.stack([_summed(left, right, i, j, c) for left, right in sums])
-
-
-def _summed(left: Tensor, right: Tensor, i: Tensor, j: Tensor, c: Tensor) -> Tensor:
-    """Sum over l of left[i, l] right[j, l] c^l, by Horner's rule."""
-    columns = zip(left.T.contiguous().flip(0), right.T.contiguous().flip(0), strict=True)
-    total, x, z = torch.zeros_like(c), torch.empty_like(c), torch.empty_like(c)
-    for f, g in columns:  # into memory that is there: three times as fast
-        torch.index_select(f, 0, i, out=x)
-        torch.index_select(g, 0, j, out=z)
-        total.mul_(c).addcmul_(x, z)
-    return total

@@ -39,18 +39,19 @@ class Coefficients:
     moments: Tensor
 
     def rest(self, k: int) -> tuple[Tensor, Tensor]:
-        """Shares of E[phi^2] and E[phi'^2] that are not in the first k coefficients, (n,)."""
-        own, own_slope = self.moments[:2]
-        return _share(own, self.value[:, :k]), _share(own_slope, self.slope[:, :k])
+        """What of E[phi^2] and E[phi'^2] is not in the first k coefficients, (n,)."""
+        sums = (c[:, :k].square().sum(-1) for c in (self.value, self.slope))
+        value, slope = ((m - c).clamp(min=0.0) for m, c in zip(self.moments, sums, strict=False))
+        return value, slope
 
 
-def _share(total: Tensor, coefficients: Tensor) -> Tensor:
-    rest = (total - coefficients.square().sum(-1)).clamp(min=0.0)
-    return rest / torch.where(total > 0, total, 1.0)
+def coefficients(dual: Any, a: Tensor, terms: int, function: Any = None) -> Coefficients:
+    """Of phi(a s) for standard deviations a (n,) in float64; infinite ones are not a number.
 
-
-def coefficients(dual: Any, a: Tensor, terms: int) -> Coefficients:
-    """Of phi(a s) for standard deviations a (n,) in float64; infinite ones are not a number."""
+    `function` is what is expanded, if it is not `dual` itself, whose pieces and kinks it shares.
+    """
+    function = dual if function is None else function
+    a = a.clamp(min=1e-300)  # at 0 the sides of a kink there count half each
     width = min(_WIDEST, _PER_PANEL / math.sqrt(terms))
     value, slope = a.new_full((2, len(a), terms), math.nan)
     moments = a.new_full((4, len(a)), math.nan)
@@ -62,8 +63,9 @@ def coefficients(dual: Any, a: Tensor, terms: int) -> Coefficients:
         basis = _basis(nodes, terms)
         rows = ((scales == scale) & finite).nonzero().squeeze(-1)
         for part in rows.split(max(1, _CHUNK // len(nodes))):
-            found = _common(dual, a[part], edges, nodes, weights, basis)
-            for total, more in zip(found, _beside_kinks(dual, a[part], edges, terms), strict=True):
+            found = _common(dual, function, a[part], edges, nodes, weights, basis)
+            beside = _beside_kinks(dual, function, a[part], edges, terms)
+            for total, more in zip(found, beside, strict=True):
                 total += more
             value[part], slope[part], moments[:, part] = found
     return Coefficients(value, slope, moments)
@@ -78,12 +80,18 @@ def _basis(s: Tensor, terms: int) -> Tensor:
 
 
 def _common(
-    dual: Any, a: Tensor, edges: Tensor, nodes: Tensor, weights: Tensor, basis: Tensor
+    dual: Any,
+    function: Any,
+    a: Tensor,
+    edges: Tensor,
+    nodes: Tensor,
+    weights: Tensor,
+    basis: Tensor,
 ) -> list[Tensor]:
     """Integrals over the panels without a kink inside."""
     smooth = _smooth(dual, a, edges).repeat_interleave(len(nodes) // (len(edges) - 1), dim=-1)
     x, w = a[:, None] * nodes, weights * smooth
-    f, g = dual.phi(x), dual.slope(x)
+    f, g = function.phi(x), function.slope(x)
     return [(w * f) @ basis, (w * g) @ basis, _moments(w, nodes, f, g)]
 
 
@@ -115,7 +123,7 @@ def _smooth(dual: Any, a: Tensor, edges: Tensor) -> Tensor:
     return smooth
 
 
-def _beside_kinks(dual: Any, a: Tensor, edges: Tensor, terms: int) -> list[Tensor]:
+def _beside_kinks(dual: Any, function: Any, a: Tensor, edges: Tensor, terms: int) -> list[Tensor]:
     """Integrals over the panels with a kink, cut there."""
     if not _inner_kinks(dual):
         return [a.new_zeros(()) for _ in range(3)]
@@ -127,7 +135,7 @@ def _beside_kinks(dual: Any, a: Tensor, edges: Tensor, terms: int) -> list[Tenso
     nodes, weights = gauss(cuts)
     w = weights * wanted.repeat_interleave(nodes.shape[-1] // wanted.shape[-1], dim=-1)
     x = a[:, None] * nodes
-    f, g = dual.phi(x), dual.slope(x)
+    f, g = function.phi(x), function.slope(x)
     sums = torch.stack([w * f, w * g])
     found = a.new_empty((2, len(a), terms))
     last, now = torch.zeros_like(nodes), torch.ones_like(nodes)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from .base import register
 from .elementwise import NumericalActivation
+from .exponential_kink import ExponentialKink
 
 # Klambauer et al. 2017: fixed point 0 of the mean and 1 of the variance.
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
@@ -98,6 +99,10 @@ class ELU(NumericalActivation):
     def slope(self, x: Tensor) -> Tensor:
         """Its derivative."""
         return self.scale * torch.where(x > 0, 1.0, self.alpha * x.clamp(max=0.0).exp())
+
+    def kinked_part(self) -> ExponentialKink:
+        """All but scale x."""
+        return ExponentialKink(self.alpha, self.scale)
 
 
 def SELU() -> ELU:
