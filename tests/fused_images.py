@@ -210,4 +210,9 @@ def _activated(function) -> Layer:
     return pooled(*layers, AvgPool(2), *layers, conv(3, 0.9, **CIRCULAR), Activation(function))
 
 
+IMAGES["tanh"] = (_activated("tanh"), SQUARE)
+IMAGES["silu, strides"] = (
+    pooled(conv(strides=2), Activation("silu"), conv(), Activation("tanh")),
+    ODD,
+)
 IMAGES |= {name: (_activated(function), SQUARE) for name, function in FUNCTIONS.items()}

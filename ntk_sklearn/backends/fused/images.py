@@ -155,9 +155,7 @@ class ImagePlan:
         own = self._tables.n_numbers * self.dtype.itemsize + self._flat.n_bytes + filling
         return own + (self._own.overhead() + self._recursion.n_bytes() if self._own.n_summed else 0)
 
-    def pairs(
-        self, x: np.ndarray, z: np.ndarray, on_diagonal: bool, halt: np.ndarray
-    ) -> Sums:
+    def pairs(self, x: np.ndarray, z: np.ndarray, on_diagonal: bool, halt: np.ndarray) -> Sums:
         """Sums of all pairs of a tile; on the diagonal of the upper triangle only."""
         n_heads, n, m = len(self._weights), len(x), len(z)
         own_x = self._own.of(x, halt)
@@ -201,8 +199,8 @@ class ImagePlan:
         weights = self._weights.reshape(-1, *(1,) * (found.ndim - 1))
         found *= weights
         n, m = found.shape[2], found.shape[-1]
-        own = [self._weights[:, None] * a.heads(k)[:, 0] for a, k in ((own_x, n), (own_z, m))]
-        return Sums(found, *own, own_x.beyond[:n], own_z.beyond[:m])
+        x, z = (self._weights[:, None] * a.heads(k)[:, 0] for a, k in ((own_x, n), (own_z, m)))
+        return Sums(found, x, z, own_x.beyond[:n], own_z.beyond[:m])
 
 
 def _needs_variances(tail: tuple[Layer, ...]) -> bool:

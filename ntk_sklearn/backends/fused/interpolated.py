@@ -31,6 +31,8 @@ TERMS = 192
 SHARES = {torch.float64: 1e-10, torch.float32: 3e-8}
 # Numbers in front of the coefficients: terms needed, the most of all images side by side, and c.
 FRONT = 3
+# Numbers of terms that are tried.
+_LEVELS = (24, 72, TERMS)
 # Panels per octave, points of each, and their error relative to the roots of the moments.
 _PER_OCTAVE, _POINTS, _EXACT = 4, 10, 1e-11
 
@@ -51,7 +53,7 @@ class Spectrum:
     def of(self, slope: Tensor) -> Tensor:
         """h_l from all coefficients of phi'."""
         kept = slope[..., self.first :: self.step][..., : self.terms]
-        return kept / (self.orders + 1.0).sqrt()
+        return kept / (self.orders[: kept.shape[-1]] + 1.0).sqrt()
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,8 @@ def at_positions(dual: DualActivation, v: Tensor) -> tuple[Tensor, Tensor]:
     need, columns = torch.ones_like(root), root.new_full((len(root), width), math.nan)
     for at, panel in panels.items():
         inside = (octaves == at).nonzero().squeeze(-1)
-        found, used = panel.at(root[inside]), panel.columns.shape[1]
-        columns[inside] = torch.nn.functional.pad(found, (0, width - used))
+        own, used = panel.at(root[inside]), panel.columns.shape[1]
+        columns[inside] = torch.nn.functional.pad(own, (0, width - used))
         need[inside] = panel.need
     return _table(need, columns)
 
@@ -140,19 +142,21 @@ def _polynomial(dual: Polynomial, root: Tensor) -> Numbers:
     return Numbers(moments, value[:, 0], spectrum(dual).of(slope))
 
 
-def _exactly(dual: DualActivation, a: Tensor) -> Numbers:
+def _exactly(dual: DualActivation, a: Tensor, terms: int = TERMS) -> Numbers:
     """By quadrature."""
     kept = spectrum(dual)
-    table = coefficients(dual, a, int(kept.orders[-1]) + 2)
-    return Numbers(table.moments[:2].T, table.value[:, 0], kept.of(table.slope))
+    last = int(kept.orders[:terms][-1])
+    table = coefficients(dual, a, last + 2)
+    return Numbers(table.moments[:2].T, table.value[:, 0], kept.of(table.slope[:, : last + 1]))
 
 
 def _needed(dual: DualActivation, numbers: Numbers, a: Tensor, share: float) -> float:
     """Terms after which the shares of the rest are small, of all together; one more if none."""
-    kept, need = spectrum(dual), 1.0
+    need = 1.0
     fronts = numbers.mean.square(), torch.zeros_like(numbers.mean)
     squares = numbers.h.square()
-    parts = a.square()[:, None] * squares, (kept.orders + 1.0) * squares
+    orders = spectrum(dual).orders[: squares.shape[1]]
+    parts = a.square()[:, None] * squares, (orders + 1.0) * squares
     for total, front, part in zip(numbers.moments.T, fronts, parts, strict=True):
         rest = part.flip(-1).cumsum(-1).flip(-1)
         beyond = (total - front - rest[:, 0]).clamp(min=0.0)
@@ -189,10 +193,15 @@ class _Panel:
         """The numbers of standard deviations (n,), (n, 3 + need)."""
         if not self.resolved:
             own, back = root.unique(return_inverse=True)
-            return _exactly(self.dual, own).columns[back, : self.columns.shape[1]]
+            return _exactly(self.dual, own, int(self.need)).columns[back]
         if math.isinf(self.low):
             return self.columns[:1].expand(len(root), -1)
-        return _chebyshev(2.0 * (root.log2() * _PER_OCTAVE - self.low) - 1.0) @ self.columns
+        # not by a matrix product: numbers must not depend on what is computed beside them
+        x = _chebyshev(2.0 * (root.log2() * _PER_OCTAVE - self.low) - 1.0)
+        found = x[:, :1] * self.columns[0]
+        for k in range(1, _POINTS):
+            found += x[:, k : k + 1] * self.columns[k]
+        return found
 
 
 @lru_cache(maxsize=64)
@@ -207,12 +216,16 @@ def _panel(dual: DualActivation, low: float, share: float) -> _Panel:
     checks = torch.tensor([-1.0, -0.71, -0.13, 0.57, 1.0], dtype=torch.float64)
     x = torch.cat([angles.cos(), checks])
     a = 2.0 ** ((low + (x + 1.0) / 2.0) / _PER_OCTAVE)
-    numbers = _exactly(dual, a)
-    need, exact = _needed(dual, numbers, a, share), numbers.columns
+    for terms in _LEVELS:
+        numbers = _exactly(dual, a, terms)
+        need, exact = _needed(dual, numbers, a, share), numbers.columns
+        if need <= terms:
+            break
     panel = torch.linalg.solve(_chebyshev(x[:_POINTS]), exact[:_POINTS])
     apart = (_chebyshev(checks) @ panel - exact[_POINTS:]).abs()
     value, slope = exact[_POINTS:, :2].T[..., None]
-    size = torch.minimum(slope.sqrt() / (spectrum(dual).orders + 1.0).sqrt(), (value / a[_POINTS:, None] ** 2).sqrt())
+    orders = spectrum(dual).orders[: exact.shape[1] - 3]
+    size = torch.minimum(slope / (orders + 1.0), value / a[_POINTS:, None] ** 2).sqrt()
     sizes = torch.cat([value, slope, value.sqrt(), size], -1)
     resolved = bool((apart <= _EXACT * sizes).all())
     return _Panel(dual, low, need, panel[:, : FRONT + int(need)].contiguous(), resolved)

@@ -15,8 +15,8 @@ from ...duals import DualActivation
 from ...recursion.windows import convolve
 from . import activations
 from .demand import demanded
-from .lanes import LANES
 from .interpolated import TERMS, at_positions
+from .lanes import LANES
 from .planes import run
 from .program import Operation, Program, Sink, Stage
 from .series import is_series

@@ -105,8 +105,8 @@ def _run_plane(m, stage, dy, dx, each):
 def run(tb, first, last, restart, ws, integers, x, xu, xw, xc, z, zu, zw, zc, each, sums, halt):
     """Stages `first` to `last` for each of several row images against one block of columns.
 
-    `x`, `xu`, `xw` and `xc` have one row per row image, and `sums` (n_rows, 2 n_heads LANES) is added to.
-    `ws` and `integers` are memory to work in: its own would be freed before the pointer to it is
+    `x`, `xu`, `xw` and `xc` have one row per row image; `sums` (n_rows, 2 n_heads LANES) is added
+    to. `ws` and `integers` are memory to work in: its own would be freed before the pointer to it is
     used. Stops early once `halt` is not 0.
     """
     tags = integers[3 * len(tb.registers) :]
