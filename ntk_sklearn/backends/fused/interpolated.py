@@ -5,7 +5,7 @@ As phi'(sd s) = sum_l sqrt(l + 1) h_l(sd) he_l(s) and T' is the derivative of T 
     T = c_x c_z + sd_x sd_z P(rho),  T' = P'(rho),  P(rho) = sum_l h_l(sd_x) h_l(sd_z) rho^(l+1)
 
 with c = E[phi], where h is finite at sd = 0, too. Images have too many positions for an integral at
-each: h is an analytic function of log sd, and interpolated from those at a few Chebyshev points
+each: h is an analytic function of sd, and interpolated from those at a few Chebyshev points
 of panels, which also tell how many terms are needed.
 """
 
@@ -115,7 +115,7 @@ def at_positions(dual: DualActivation, v: Tensor) -> tuple[Tensor, Tensor]:
     if isinstance(dual, Polynomial):
         found = _polynomial(dual, root)
         return _table(root.new_full(root.shape, found.h.shape[1]), found.columns)
-    octaves = (root.log2() * _PER_OCTAVE).floor()
+    octaves = _octaves(root)
     every = octaves.unique()
     panels = {at: _panel(dual, at, SHARES[v.dtype]) for at in every[every.isfinite()].tolist()}
     panels[-math.inf] = _at_zero(dual)
@@ -127,6 +127,19 @@ def at_positions(dual: DualActivation, v: Tensor) -> tuple[Tensor, Tensor]:
         columns[inside] = torch.nn.functional.pad(own, (0, width - used))
         need[inside] = panel.need
     return _table(need, columns)
+
+
+def _octaves(root: Tensor) -> Tensor:
+    """Which panel each is in; exactly, whatever stands beside it (logarithms depend on that)."""
+    mantissa, exponent = torch.frexp(root)
+    edges = 2.0 ** (torch.arange(1, _PER_OCTAVE, dtype=torch.float64) / _PER_OCTAVE - 1.0)
+    found = _PER_OCTAVE * (exponent - 1.0) + torch.bucketize(mantissa, edges, right=True)
+    return torch.where(root > 0, found, -math.inf).where(root.isfinite(), math.nan)
+
+
+def _edges(low: float) -> tuple[float, float]:
+    """The standard deviations between which a panel is."""
+    return float(2.0 ** (low / _PER_OCTAVE)), float(2.0 ** ((low + 1.0) / _PER_OCTAVE))
 
 
 def _table(need: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,9 +163,13 @@ def _exactly(dual: DualActivation, a: Tensor, terms: int = TERMS) -> Numbers:
     return Numbers(table.moments[:2].T, table.value[:, 0], kept.of(table.slope[:, : last + 1]))
 
 
-def _needed(dual: DualActivation, numbers: Numbers, a: Tensor, share: float) -> float:
-    """Terms after which the shares of the rest are small, of all together; one more if none."""
-    need = 1.0
+def _needed(dual: DualActivation, numbers: Numbers, a: Tensor, share: float) -> tuple[float, int]:
+    """Terms after which the shares of the rest are small, of all together; one more if none.
+
+    And the terms that are kept for pairs with those who need more: the shares of the rest are the
+    square of that.
+    """
+    need, most = 1.0, 1
     fronts = numbers.mean.square(), torch.zeros_like(numbers.mean)
     squares = numbers.h.square()
     orders = spectrum(dual).orders[: squares.shape[1]]
@@ -163,7 +180,8 @@ def _needed(dual: DualActivation, numbers: Numbers, a: Tensor, share: float) -> 
         counts = (rest + beyond[:, None] > share * total[:, None]).sum(-1)
         counts += beyond > share * total
         need = max(need, float(counts.max()))
-    return need
+        most = max(most, int((rest > share**2 * total[:, None]).sum(-1).max()))
+    return need, max(most, min(int(need), numbers.h.shape[1]))
 
 
 @dataclass(frozen=True)
@@ -174,10 +192,10 @@ class _Panel:
     ----------
     dual : DualActivation
     low : float
-        Logarithm of the lower one in units of the panels' width.
+        Logarithm of the lower one, in panels per octave.
     need : float
         Terms needed.
-    columns : Tensor, (_POINTS, 3 + need)
+    columns : Tensor, (_POINTS, 3 + k)
         Coefficients of Chebyshev polynomials.
     resolved : bool
         Whether they are enough; if not, `at` computes integrals.
@@ -190,14 +208,15 @@ class _Panel:
     resolved: bool = True
 
     def at(self, root: Tensor) -> Tensor:
-        """The numbers of standard deviations (n,), (n, 3 + need)."""
+        """The numbers of standard deviations (n,), (n, 3 + k)."""
         if not self.resolved:
             own, back = root.unique(return_inverse=True)
-            return _exactly(self.dual, own, int(self.need)).columns[back]
+            return _exactly(self.dual, own, self.columns.shape[1] - FRONT).columns[back]
         if math.isinf(self.low):
             return self.columns[:1].expand(len(root), -1)
         # not by a matrix product: numbers must not depend on what is computed beside them
-        x = _chebyshev(2.0 * (root.log2() * _PER_OCTAVE - self.low) - 1.0)
+        left, right = _edges(self.low)
+        x = _chebyshev(2.0 * ((root - left) / (right - left)) - 1.0)
         found = x[:, :1] * self.columns[0]
         for k in range(1, _POINTS):
             found += x[:, k : k + 1] * self.columns[k]
@@ -215,11 +234,12 @@ def _panel(dual: DualActivation, low: float, share: float) -> _Panel:
     angles = (torch.arange(_POINTS, dtype=torch.float64) + 0.5) * (math.pi / _POINTS)
     checks = torch.tensor([-1.0, -0.71, -0.13, 0.57, 1.0], dtype=torch.float64)
     x = torch.cat([angles.cos(), checks])
-    a = 2.0 ** ((low + (x + 1.0) / 2.0) / _PER_OCTAVE)
+    left, right = _edges(low)
+    a = left + (right - left) * (x + 1.0) / 2.0
     for terms in _LEVELS:
         numbers = _exactly(dual, a, terms)
-        need, exact = _needed(dual, numbers, a, share), numbers.columns
-        if need <= terms:
+        (need, most), exact = _needed(dual, numbers, a, share), numbers.columns
+        if most < terms and need <= terms:
             break
     panel = torch.linalg.solve(_chebyshev(x[:_POINTS]), exact[:_POINTS])
     apart = (_chebyshev(checks) @ panel - exact[_POINTS:]).abs()
@@ -228,7 +248,7 @@ def _panel(dual: DualActivation, low: float, share: float) -> _Panel:
     size = torch.minimum(slope / (orders + 1.0), value / a[_POINTS:, None] ** 2).sqrt()
     sizes = torch.cat([value, slope, value.sqrt(), size], -1)
     resolved = bool((apart <= _EXACT * sizes).all())
-    return _Panel(dual, low, need, panel[:, : FRONT + int(need)].contiguous(), resolved)
+    return _Panel(dual, low, need, panel[:, : FRONT + most].contiguous(), resolved)
 
 
 def _chebyshev(x: Tensor) -> Tensor:

@@ -106,8 +106,8 @@ def run(tb, first, last, restart, ws, integers, x, xu, xw, xc, z, zu, zw, zc, ea
     """Stages `first` to `last` for each of several row images against one block of columns.
 
     `x`, `xu`, `xw` and `xc` have one row per row image; `sums` (n_rows, 2 n_heads LANES) is added
-    to. `ws` and `integers` are memory to work in: its own would be freed before the pointer to it is
-    used. Stops early once `halt` is not 0.
+    to. `ws` and `integers` are memory to work in: its own would be freed before the pointer to it
+    is used. Stops early once `halt` is not 0.
     """
     tags = integers[3 * len(tb.registers) :]
     found = tags[tb.depth :]
