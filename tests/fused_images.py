@@ -210,9 +210,13 @@ def _activated(function) -> Layer:
     return pooled(*layers, AvgPool(2), *layers, conv(3, 0.9, **CIRCULAR), Activation(function))
 
 
-IMAGES["tanh"] = (_activated("tanh"), SQUARE)
-IMAGES["silu, strides"] = (
-    pooled(conv(strides=2), Activation("silu"), conv(), Activation("tanh")),
-    ODD,
-)
 IMAGES |= {name: (_activated(function), SQUARE) for name, function in FUNCTIONS.items()}
+
+# Activations that are summed up, to fewer digits than the others.
+SUMMED: dict[str, tuple[Layer, tuple[int, ...]]] = {
+    "tanh": (_activated("tanh"), SQUARE),
+    "silu, strides": (
+        pooled(conv(strides=2), Activation("silu"), conv(), Activation("tanh")),
+        ODD,
+    ),
+}

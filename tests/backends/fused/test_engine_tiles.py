@@ -10,13 +10,15 @@ import pytest
 from fused_cases import pictures, rows
 from fused_dense import DENSE
 from fused_guards import Guarded
-from fused_images import IMAGES
+from fused_images import IMAGES as EXACT
+from fused_images import SUMMED
 from fused_kernels import DOUBLE, FUSED, SINGLE, diagonal, empty, matrix, prepared, problem_of
 from reference_kernels import relative_error
 
 from ntk_sklearn.backends.fused import flat_plan, images, own
 from ntk_sklearn.networks import Convolutional, Myrtle
 
+IMAGES = EXACT | SUMMED
 N = 123
 SHAPE = (2, 5, 4)
 SIZES = [1, 15, 16, 17, 31, 32, 33]
