@@ -211,3 +211,12 @@ def _activated(function) -> Layer:
 
 
 IMAGES |= {name: (_activated(function), SQUARE) for name, function in FUNCTIONS.items()}
+
+# Activations that are summed up, to fewer digits than the others.
+SUMMED: dict[str, tuple[Layer, tuple[int, ...]]] = {
+    "tanh": (_activated("tanh"), SQUARE),
+    "silu, strides": (
+        pooled(conv(strides=2), Activation("silu"), conv(), Activation("tanh")),
+        ODD,
+    ),
+}

@@ -13,6 +13,7 @@ from torch import Tensor
 from ...duals import GELU, RBF, ABReLU, DualActivation, Erf, Exp, Gaussian, Linear, Sign, Sin
 from ...duals.pair import safe_divide, safe_sqrt
 from . import carried, formulas
+from .interpolated import spectrum
 from .normalization import Masking, Normalization, Rescaling
 from .program import NotFusedError
 from .series import is_series, n_terms, series_table
@@ -139,7 +140,7 @@ CARRIED: tuple[Callable[..., Any], ...] = tuple(
 CARRIES: tuple[bool, ...] = tuple(
     kind.dual in (ABReLU, Linear, Erf, Normalization, Masking) for kind in _KINDS
 )
-# What is summed up (`series`), in layers without positions only.
+# What is summed up: `series` in layers without positions, `interpolated` in images.
 SERIES = len(_KINDS)
 WIDE: tuple[bool, ...] = tuple(kind.flat_table is not None for kind in _KINDS)
 
@@ -177,20 +178,33 @@ def lower_flat(dual: DualActivation) -> Lowered:
     )
 
 
+def lower_image(dual: DualActivation, n_numbers: int) -> Lowered:
+    """The same in images, where each position of a series has `n_numbers` numbers.
+
+    Raises
+    ------
+    NotFusedError
+    """
+    if not is_series(dual):
+        return lower(dual)
+    kept = spectrum(dual)
+    return Lowered(SERIES, (float(n_numbers), float(kept.first), float(kept.step), 0.0))
+
+
 def carries(lowered: Lowered) -> bool:
     """Whether angles are carried beyond the activation."""
     return lowered.kind != SERIES and CARRIES[lowered.kind]
 
 
 def table(dual: DualActivation, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """The numbers u and w of every variance, for the formula of a dual that `lower` accepts.
+    """The numbers u and w of every variance, for the formula of a dual that `lower_image` accepts.
 
     Raises
     ------
     TypeError
         If the dual has no fused form.
     """
-    return _known(dual).table(dual, variance)
+    return _roots(dual, variance) if is_series(dual) else _known(dual).table(dual, variance)
 
 
 def flat_table(dual: DualActivation, variance: Tensor) -> tuple[Tensor, ...]:

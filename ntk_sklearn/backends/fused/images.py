@@ -9,11 +9,12 @@ from math import prod
 import numpy as np
 
 from ...architecture import Activation, Dropout, Layer, LayerNorm, contains
+from .beyond import Recursion
 from .demand import Displacements, demanded
 from .flat_plan import FlatPlan, own_state
 from .lanes import LANES
 from .lowering import lower
-from .own import OwnPlan, means, workspace
+from .own import Own, OwnPlan, means, workspace
 from .planes import run
 from .program import Operation, Stage
 from .tables import build
@@ -36,11 +37,15 @@ class Sums:
         NNGP and NTK of every pair of images.
     own_x, own_z : ndarray, (n_heads, n) and (n_heads, m)
         NNGP of the images with themselves; defined for heads with variances only.
+    beyond_x, beyond_z : ndarray, (n,) and (m,)
+        Images that need more terms of a series than there are.
     """
 
     found: np.ndarray
     own_x: np.ndarray
     own_z: np.ndarray
+    beyond_x: np.ndarray
+    beyond_z: np.ndarray
 
 
 class ImagePlan:
@@ -74,6 +79,7 @@ class ImagePlan:
         self._tables = build(self.program, self._every, n_channels, dtype)
         self._own = OwnPlan(self.program, varying, n_channels, dtype)
         self._masked = any(contains(network, Dropout) for network in networks)
+        self._recursion = Recursion(networks, n_channels, spatial, dtype)
         self._weights = np.array([head.weight for head in self.program.heads])
 
     def prepare(self, X: np.ndarray) -> np.ndarray:
@@ -101,22 +107,30 @@ class ImagePlan:
         self, x: np.ndarray, z: np.ndarray, on_diagonal: bool, halt: np.ndarray | None
     ) -> np.ndarray:
         """NNGP and NTK (n_networks, 2, n, m); on the diagonal of the upper triangle only."""
+        halt = _GO_ON if halt is None else halt
         sums = self.pairs(x, z, on_diagonal, halt)
         left, right = self._flat.tables([*sums.own_x]), self._flat.tables([*sums.own_z])
         q, t = sums.found[:, 0], sums.found[:, 1]
         found = self._flat.pairs(left, right, q, None, t, on_diagonal)
         if on_diagonal:
             own = self.with_themselves(x).found if self._masked else sums.found.diagonal(0, 2, 3)
-            found[..., range(len(x)), range(len(x))] = self._finish(own)
+            found[..., range(len(x)), range(len(x))] = self._finish(own, x, sums.beyond_x)
+        if sums.beyond_x.any() or sums.beyond_z.any():
+            far = sums.beyond_x, sums.beyond_z
+            self._recursion.replace(found, x, z, far, on_diagonal, halt)
         return found
 
     def diagonal(self, x: np.ndarray) -> np.ndarray:
         """NNGP and NTK (n_networks, 2, n) of images with themselves."""
-        return self._finish(self.with_themselves(x).found)
+        sums = self.with_themselves(x)
+        return self._finish(sums.found, x, sums.beyond_x)
 
-    def _finish(self, found: np.ndarray) -> np.ndarray:
+    def _finish(self, found: np.ndarray, x: np.ndarray, beyond: np.ndarray) -> np.ndarray:
         """The layers behind the heads, for images with themselves."""
-        return self._flat.diagonal([own_state(*head) for head in found.astype(self.dtype)])
+        ends = self._flat.diagonal([own_state(*head) for head in found.astype(self.dtype)])
+        if beyond.any():
+            self._recursion.diagonal(ends, x, beyond)
+        return ends
 
     @property
     def _sizes(self) -> tuple[int, ...]:
@@ -138,17 +152,15 @@ class ImagePlan:
     def tile_overhead(self) -> int:
         """Bytes of the planes, and of images that fill up the last vectors."""
         filling = 2 * LANES * self._own.bytes_per_image()
-        return self._tables.n_numbers * self.dtype.itemsize + self._flat.n_bytes + filling
+        own = self._tables.n_numbers * self.dtype.itemsize + self._flat.n_bytes + filling
+        return own + (self._own.overhead() + self._recursion.n_bytes() if self._own.n_summed else 0)
 
-    def pairs(
-        self, x: np.ndarray, z: np.ndarray, on_diagonal: bool, halt: np.ndarray | None
-    ) -> Sums:
+    def pairs(self, x: np.ndarray, z: np.ndarray, on_diagonal: bool, halt: np.ndarray) -> Sums:
         """Sums of all pairs of a tile; on the diagonal of the upper triangle only."""
-        halt = _GO_ON if halt is None else halt
         n_heads, n, m = len(self._weights), len(x), len(z)
         own_x = self._own.of(x, halt)
         own_z = own_x if on_diagonal else self._own.of(z, halt)
-        xu, xw = own_x.by_image(own_x.u, n), own_x.by_image(own_x.w, n)
+        rows = [own_x.by_image(values, n) for values in (own_x.u, own_x.w, own_x.c)]
         scaled, space = means(x, self.n_channels), workspace(self._tables, self.dtype)
         found = np.zeros((n_heads, 2, n, m))
         for b, j in enumerate(range(0, m, LANES)):
@@ -156,11 +168,12 @@ class ImagePlan:
                 break
             last, k = min(n, j + LANES) if on_diagonal else n, min(LANES, m - j)
             sums = np.zeros((last, 2 * n_heads * LANES))
-            each = (own_z.images[b], own_z.u[b], own_z.w[b])
-            self._run(space, scaled[:last], xu[:last], xw[:last], *each, False, sums, halt)
+            left = [scaled[:last], *(values[:last] for values in rows)]
+            right = own_z.images[b], own_z.u[b], own_z.w[b], own_z.c[b]
+            self._run(space, left, right, False, sums, halt)
             by_head = sums.reshape(last, n_heads, 2, LANES)[..., :k]
             found[:, :, :last, j : j + k] = np.moveaxis(by_head, 0, 2)
-        return self._weighted(found, own_x.heads(n)[:, 0], own_z.heads(m)[:, 0])
+        return self._weighted(found, own_x, own_z)
 
     def with_themselves(self, x: np.ndarray) -> Sums:
         """Sums of images with themselves."""
@@ -169,23 +182,25 @@ class ImagePlan:
         sums = np.zeros((len(left), 1, 2 * len(self._weights) * LANES))
         for b in range(len(left)):
             part = slice(b, b + 1)
-            each = (own.images[b], own.u[b], own.w[b])
-            self._run(space, left[part], own.u[part], own.w[part], *each, True, sums[b], _GO_ON)
+            rows = [left[part], own.u[part], own.w[part], own.c[part]]
+            columns = own.images[b], own.u[b], own.w[b], own.c[b]
+            self._run(space, rows, columns, True, sums[b], _GO_ON)
         whole = replace(own, sums=sums.reshape(own.sums.shape)).heads(n)
-        return self._weighted(whole, *[own.heads(n)[:, 0]] * 2)
+        return self._weighted(whole, own, own)
 
     def _run(
-        self, workspace: tuple[np.ndarray, ...], x: np.ndarray, xu: np.ndarray, xw: np.ndarray,
-        z: np.ndarray, zu: np.ndarray, zw: np.ndarray, each: bool, sums: np.ndarray,
-        halt: np.ndarray,
+        self, workspace: tuple[np.ndarray, ...], x: Sequence[np.ndarray],
+        z: Sequence[np.ndarray], each: bool, sums: np.ndarray, halt: np.ndarray,
     ) -> None:  # fmt: skip
         n_stages = len(self.program.stages)
-        run(self._tables, 0, n_stages, True, *workspace, x, xu, xw, z, zu, zw, each, sums, halt)
+        run(self._tables, 0, n_stages, True, *workspace, *x, *z, each, sums, halt)
 
-    def _weighted(self, found: np.ndarray, own_x: np.ndarray, own_z: np.ndarray) -> Sums:
+    def _weighted(self, found: np.ndarray, own_x: Own, own_z: Own) -> Sums:
         weights = self._weights.reshape(-1, *(1,) * (found.ndim - 1))
         found *= weights
-        return Sums(found, own_x * self._weights[:, None], own_z * self._weights[:, None])
+        n, m = found.shape[2], found.shape[-1]
+        x, z = (self._weights[:, None] * a.heads(k)[:, 0] for a, k in ((own_x, n), (own_z, m)))
+        return Sums(found, x, z, own_x.beyond[:n], own_z.beyond[:m])
 
 
 def _needs_variances(tail: tuple[Layer, ...]) -> bool:

@@ -32,6 +32,7 @@ from ...architecture import (
 from ...duals import DualActivation, resolve
 from ...recursion import affine_scales, follow_all, unrolled
 from .heads import shares_of_pairs
+from .kinks import refuse_kinks_behind_series
 from .normalization import Masking, Normalization, Rescaling
 from .program import (
     UNCHANGED,
@@ -98,6 +99,7 @@ def lower(networks: Sequence[Layer], spatial: Sizes) -> Program:
     start: Signal | Ended = Signal(0, 0)
     follow_all(rest, start, builder.step, builder.end, lambda at: isinstance(at, Ended))
     builder.program.tails = [builder.tails[k] for k in range(len(networks))]
+    refuse_kinks_behind_series(builder.program)
     return builder.program
 
 

@@ -11,13 +11,16 @@ import torch
 from torch import Tensor
 
 from ...architecture import Positions
+from ...duals import DualActivation
 from ...recursion.windows import convolve
 from . import activations
 from .demand import demanded
+from .interpolated import TERMS, at_positions
 from .lanes import LANES
 from .planes import run
 from .program import Operation, Program, Sink, Stage
-from .tables import AT, SLOTS, Tables, build, table_offsets
+from .series import is_series
+from .tables import AT, SLOTS, Tables, build, series_numbers, series_positions, table_offsets
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,10 @@ class Own:
     images : ndarray, (n_blocks, n_numbers LANES)
     u, w : ndarray, (n_blocks, n_entries LANES)
         The numbers of every variance; see `activations.table`.
+    c : ndarray, (n_blocks, n_series_positions n_series_numbers LANES)
+        The numbers of series; see `interpolated`.
+    beyond : ndarray, (n_blocks LANES,)
+        Whether an image needs more terms of a series than there are.
     sums : ndarray, (n_blocks, n_heads, 2, LANES)
         NNGP and NTK of the heads, of images with themselves, before their weights.
     """
@@ -36,6 +43,8 @@ class Own:
     images: np.ndarray
     u: np.ndarray
     w: np.ndarray
+    c: np.ndarray
+    beyond: np.ndarray
     sums: np.ndarray
 
     def by_image(self, values: np.ndarray, n: int) -> np.ndarray:
@@ -73,17 +82,25 @@ class OwnPlan:
         wanted = demanded(program, varying, variances=True)
         self.tables = build(program, wanted, n_channels, dtype)
         self.offsets = table_offsets(program)
+        self.n_numbers, self.n_summed = series_numbers(program), series_positions(program)
 
     def bytes_per_image(self) -> int:
         """Of the tables, and of the planes in between."""
         pixels = self.n_channels * prod(self.program.stages[0].registers[0].sizes)
         numbers = pixels + 4 * self.offsets[-1] + self.tables.n_numbers // LANES
-        return numbers * self.dtype.itemsize
+        return (numbers + 2 * self.n_summed * self.n_numbers) * self.dtype.itemsize
+
+    def overhead(self) -> int:
+        """Bytes of the numbers of series while they are computed, for one block of images."""
+        sizes = [prod(r.sizes) for stage in self.program.stages for r in stage.registers]
+        return 8 * 8 * LANES * self.n_numbers * max(sizes)
 
     def of(self, x: np.ndarray, halt: np.ndarray) -> Own:
         """The numbers of images (n, n_numbers)."""
         images = side_by_side(x)
         u, w = np.zeros((2, len(images), self.offsets[-1] * LANES), self.dtype)
+        c = np.zeros((len(images), self.n_summed * self.n_numbers * LANES), self.dtype)
+        beyond = np.zeros(len(images) * LANES, dtype=bool)
         sums = np.zeros((len(images), 1, 2 * len(self.program.heads) * LANES))
         spaces = [workspace(self.tables, self.dtype) for _ in images]
         left = means(images, self.n_channels)
@@ -93,14 +110,15 @@ class OwnPlan:
             if not self.tables.n_planes(s) or halt[0] or not spaces:
                 continue
             source = self._source(stage, images * left if stage.source < 0 else None, spaces)
-            self._fill(stage, source, u, w)
+            self._fill(stage, source, (u, w, c), beyond)
             for b, space in enumerate(spaces):
-                each = (images[b], u[b], w[b])
+                each = (images[b], u[b], w[b], c[b])
                 run(
                     self.tables, s, s + 1, False, *space, left[b : b + 1], u[b : b + 1],
-                    w[b : b + 1], *each, True, sums[b], halt,
+                    w[b : b + 1], c[b : b + 1], *each, True, sums[b], halt,
                 )  # fmt: skip
-        return Own(images, u, w, sums.reshape(len(images), len(self.program.heads), 2, LANES))
+        found = sums.reshape(len(images), len(self.program.heads), 2, LANES)
+        return Own(images, u, w, c, beyond, found)
 
     def _source(
         self, stage: Stage, squares: np.ndarray | None, spaces: Sequence[tuple[np.ndarray, ...]]
@@ -118,14 +136,15 @@ class OwnPlan:
             planes = planes.reshape(len(spaces), *sizes, LANES)
         return torch.from_numpy(np.moveaxis(planes, -1, 1).reshape(len(spaces) * LANES, *sizes))
 
-    def _fill(self, stage: Stage, source: Tensor, u: np.ndarray, w: np.ndarray) -> None:
+    def _fill(
+        self, stage: Stage, source: Tensor, arrays: tuple[np.ndarray, ...], beyond: np.ndarray
+    ) -> None:
         """Follow the variances through a stage; write what its activations need of them."""
         registers: dict[int, Tensor] = {0: source}
         for operation in stage.operations:
             variance = registers[operation.source]
             if operation.activation is not None:
-                self._write(operation, variance, u, w)
-                variance = operation.activation.variance(variance)
+                variance = self._activated(operation, variance, arrays, beyond)
             if operation.sink is Sink.REGISTER:
                 summed = convolve(variance, operation.windows, Positions.SAME)
                 moved = operation.affine.scale * summed + operation.affine.bias
@@ -133,12 +152,44 @@ class OwnPlan:
                     moved = registers[operation.target] + moved
                 registers[operation.target] = moved
 
-    def _write(self, operation: Operation, variance: Tensor, u: np.ndarray, w: np.ndarray) -> None:
-        """The table of one activation, for variances (n, height, width)."""
+    def _activated(
+        self, operation: Operation, variance: Tensor, arrays: tuple[np.ndarray, ...],
+        beyond: np.ndarray,
+    ) -> Tensor:  # fmt: skip
+        """Write the table of one activation, for variances (n, height, width); those behind it."""
         assert operation.activation is not None, "asked before"
+        *pair, c = arrays
+        self._write(operation, operation.activation, variance, pair)
+        if not is_series(operation.activation):
+            return operation.activation.variance(variance)
+        behind = torch.empty_like(variance)
+        for b in range(len(c)):
+            part = slice(b * LANES, (b + 1) * LANES)
+            table, after = at_positions(operation.activation, variance[part].flatten())
+            beyond[part] |= self._write_series(operation, table, c[b])
+            behind[part] = after.reshape(variance[part].shape).to(variance)
+        return behind
+
+    def _write_series(self, operation: Operation, table: Tensor, c: np.ndarray) -> np.ndarray:
+        """The numbers of a block of images; which of them need more terms than there are."""
+        table = table.reshape(LANES, -1, table.shape[-1])
+        need, size = table[..., 0], table.shape[1]
+        table[..., 1] = need.amax(0)
+        first = self.offsets[operation.table] * self.n_numbers * LANES
+        inside = c[first : first + size * self.n_numbers * LANES]
+        numbers = inside.reshape(size, self.n_numbers, LANES)[:, : table.shape[-1]]
+        numbers[...] = table.permute(1, 2, 0).numpy()
+        found: np.ndarray = (need > TERMS).any(-1).numpy()
+        return found
+
+    def _write(
+        self, operation: Operation, dual: DualActivation, variance: Tensor,
+        arrays: Sequence[np.ndarray],
+    ) -> None:  # fmt: skip
+        """The two numbers of every variance."""
         first, size = self.offsets[operation.table] * LANES, variance.shape[1:].numel() * LANES
-        tables = activations.table(operation.activation, variance)
-        for array, values in zip((u, w), tables, strict=True):
+        tables = activations.table(dual, variance)
+        for array, values in zip(arrays, tables, strict=True):
             lanes = values.expand(variance.shape).reshape(len(array), LANES, size // LANES)
             array[:, first : first + size] = lanes.mT.reshape(len(array), size).numpy()
 

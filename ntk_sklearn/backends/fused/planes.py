@@ -102,12 +102,12 @@ def _run_plane(m, stage, dy, dx, each):
 
 
 @Entry
-def run(tb, first, last, restart, ws, integers, x, xu, xw, z, zu, zw, each, sums, halt):
+def run(tb, first, last, restart, ws, integers, x, xu, xw, xc, z, zu, zw, zc, each, sums, halt):
     """Stages `first` to `last` for each of several row images against one block of columns.
 
-    `x`, `xu` and `xw` have one row per row image, and `sums` (n_rows, 2 n_heads LANES) is added to.
-    `ws` and `integers` are memory to work in: its own would be freed before the pointer to it is
-    used. Stops early once `halt` is not 0.
+    `x`, `xu`, `xw` and `xc` have one row per row image; `sums` (n_rows, 2 n_heads LANES) is added
+    to. `ws` and `integers` are memory to work in: its own would be freed before the pointer to it
+    is used. Stops early once `halt` is not 0.
     """
     tags = integers[3 * len(tb.registers) :]
     found = tags[tb.depth :]
@@ -115,8 +115,9 @@ def run(tb, first, last, restart, ws, integers, x, xu, xw, z, zu, zw, each, sums
         if restart:
             ws[: tb.n_buffered] = 0.0
         images = Images(
-            pointer(x[i]), pointer(xu[i]), pointer(xw[i]), pointer(z), pointer(zu), pointer(zw)
-        )
+            pointer(x[i]), pointer(xu[i]), pointer(xw[i]), pointer(xc[i]),
+            pointer(z), pointer(zu), pointer(zw), pointer(zc),
+        )  # fmt: skip
         m = Machine(
             pointer(tb.operations), pointer(tb.numbers), pointer(tb.registers), pointer(tb.stages),
             pointer(tb.buffers), pointer(tb.slots), pointer(tb.starts),

@@ -74,12 +74,12 @@ def _polynomial(dual: Polynomial, v: Tensor) -> Coefficients:
     """E[phi(sd s) he_l(s)] in closed form."""
     root, n = safe_sqrt(v.double()), len(dual.coefficients)
     own = [k * c for k, c in enumerate(dual.coefficients)][1:] + [0.0]
-    value, slope = (_expanded(c, root, n) for c in (dual.coefficients, own))
+    value, slope = (expanded(c, root, n) for c in (dual.coefficients, own))
     moments = torch.stack([c.square().sum(-1) for c in (value, slope)])
     return Coefficients(value, slope, moments)
 
 
-def _expanded(powers: tuple[float, ...] | list[float], root: Tensor, n: int) -> Tensor:
+def expanded(powers: tuple[float, ...] | list[float], root: Tensor, n: int) -> Tensor:
     """Coefficients of sum_k powers[k] (sd s)^k, of which E[s^k he_l] is left."""
     found = root.new_zeros((len(root), n))
     for k, power in enumerate(powers):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from ...architecture import Window
-from .activations import lower as lower_activation
+from .activations import lower_image
 from .demand import Displacements
 from .heads import windows_of
+from .interpolated import FRONT, spectrum
 from .lanes import LANES
 from .program import Operation, Program, Sink, Stage, shared_places
+from .series import is_series
 
 # How many columns the tables have, which compiled code reads as flat arrays.
 OPERATION, NUMBERS, REGISTER, STAGE, PLANE_COLUMNS, BUFFER_COLUMNS = 18, 8, 5, 7, 2, 8
@@ -115,7 +118,7 @@ def build(
     """Write a program, with the displacements that each stage computes, as arrays."""
     writer = _Writer(program, displacements)
     n_buffered = writer.offset
-    tables = table_offsets(program)
+    tables, n_numbers = table_offsets(program), series_numbers(program)
     operations: list[list[int]] = []
     numbers: list[list[float]] = []
     stages: list[list[int]] = []
@@ -131,7 +134,7 @@ def build(
         begin = len(operations)
         for operation in stage.operations:
             operations.append(_row(writer, stage, operation, first, tables))
-            numbers.append(_numbers(operation))
+            numbers.append(_numbers(operation, n_numbers))
             taps = operation.windows
             size = stage.registers[operation.source].sizes[1]
             widest = max(widest, size + taps[1].low + taps[1].high, taps[1].out)
@@ -181,15 +184,34 @@ def _integers(rows: list, columns: int = 0) -> np.ndarray:
 
 
 def table_offsets(program: Program) -> dict[int, int]:
-    """Where the table of each activation begins, in positions."""
+    """Where the table of each activation begins, in positions; those of series come first."""
     offsets, at = {}, 0
-    for stage in program.stages:
-        for operation in stage.operations:
-            if operation.activation is not None:
-                offsets[operation.table] = at
-                at += int(np.prod(stage.registers[operation.source].sizes))
+    for summed in (True, False):
+        for stage, operation in _activated(program, summed):
+            offsets[operation.table] = at
+            at += int(np.prod(stage.registers[operation.source].sizes))
     offsets[-1] = at  # the end, which no operation begins at
     return offsets
+
+
+def _activated(program: Program, summed: bool) -> Iterator[tuple[Stage, Operation]]:
+    """Operations whose activation is a series, or is not."""
+    for stage in program.stages:
+        for operation in stage.operations:
+            if operation.activation is not None and is_series(operation.activation) == summed:
+                yield stage, operation
+
+
+def series_positions(program: Program) -> int:
+    """Positions in front of series."""
+    pairs = _activated(program, True)
+    return sum(int(np.prod(stage.registers[o.source].sizes)) for stage, o in pairs)
+
+
+def series_numbers(program: Program) -> int:
+    """Numbers of each of them, the same of all series; 0 if there are none."""
+    duals = [o.activation for _, o in _activated(program, True)]
+    return max((FRONT + spectrum(dual).terms for dual in duals if dual is not None), default=0)
 
 
 def _places(stage: Stage, start: int) -> tuple[list[int], int]:
@@ -210,7 +232,7 @@ def _row(
 ) -> list[int]:
     kind = -1
     if operation.activation is not None:
-        kind = lower_activation(operation.activation).kind
+        kind = lower_image(operation.activation, 0).kind
     target = operation.target + (first if operation.sink is Sink.REGISTER else 0)
     sizes = stage.registers[operation.source].sizes
     ends: tuple[int, ...] = (-1, -1)
@@ -223,9 +245,9 @@ def _row(
     return [*row, *ends, int(operation.local)]
 
 
-def _numbers(operation: Operation) -> list[float]:
+def _numbers(operation: Operation, n_numbers: int) -> list[float]:
     affine = operation.affine
     parameters = [0.0] * 4
     if operation.activation is not None:
-        parameters = [*lower_activation(operation.activation).parameters]
+        parameters = [*lower_image(operation.activation, n_numbers).parameters]
     return [*parameters, affine.scale, affine.bias, affine.rate, affine.bias_ntk]

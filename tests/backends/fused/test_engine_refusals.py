@@ -33,7 +33,7 @@ from ntk_sklearn.architecture import (
 )
 from ntk_sklearn.backends import EmpiricalEvaluator, FiniteWidth, Output, Problem, choose
 from ntk_sklearn.backends.fused import evaluator as entrance
-from ntk_sklearn.duals import Polynomial, ReLU
+from ntk_sklearn.duals import ReLU
 
 EVALUATORS = (FUSED, REFERENCE, EmpiricalEvaluator())
 PLAIN = Problem((Output(DENSE["depth 3"], "ntk"),), Shape(6))
@@ -59,10 +59,6 @@ REFUSED = {
         "activation SquaredReLU"),
     "kinks": (problem_of(Serial(Dense(), Activation("elu"), Dense()), (3,)),
               "activation ELU.* whose kinks need more than a series"),
-    "series, images": (image_problem(conv(), Activation("tanh"), Flatten(), Dense()),
-                       "activation Tanh"),
-    "polynomial, images": (image_problem(conv(), Activation(Polynomial((0.1, 0.2))), Flatten()),
-                           "activation Polynomial"),
     "subclass": (image_problem(conv(), Activation(Slower(0.0, 1.0)), Flatten()),
                  "activation Slower"),
     "three axes": (problem_of(pooled(block()), (1, 3, 3, 3)), "3 spatial axes"),

@@ -10,19 +10,21 @@ import pytest
 from fused_cases import pictures, rows
 from fused_dense import DENSE
 from fused_guards import Guarded
-from fused_images import IMAGES
+from fused_images import IMAGES as EXACT
+from fused_images import SUMMED
 from fused_kernels import DOUBLE, FUSED, SINGLE, diagonal, empty, matrix, prepared, problem_of
 from reference_kernels import relative_error
 
 from ntk_sklearn.backends.fused import flat_plan, images, own
 from ntk_sklearn.networks import Convolutional, Myrtle
 
+IMAGES = EXACT | SUMMED
 N = 123
 SHAPE = (2, 5, 4)
 SIZES = [1, 15, 16, 17, 31, 32, 33]
 BOTH = pytest.mark.parametrize("dtype", [DOUBLE, SINGLE], ids=["double", "single"])
 NAMES = ["odd", "odd, flat", "pool", "circular, ragged", "residual, projected", "erf"]
-NAMES += ["relu behind a mean", "relu behind pools"]
+NAMES += ["relu behind a mean", "relu behind pools", "silu, strides"]
 each = pytest.mark.parametrize("name", NAMES)
 EVERY = slice(0, N)
 
@@ -151,6 +153,7 @@ MEASURED = {
     "flat": (Convolutional(head="flatten").build(), (3, 32, 32)),
     "circular": (Convolutional(2, strides=2, padding="circular").build(), (1, 15, 15)),
     "heads": (IMAGES["layers behind a sum"][0], (2, 12, 12)),
+    "series": (IMAGES["silu, strides"][0], (2, 12, 12)),
 }
 
 
