@@ -112,9 +112,10 @@ def check_nodes(n_nodes: int, row_shape: tuple[int, ...]) -> None:
 
 @signal_rule.register
 def _(layer: GraphInput, signal: Signal, path: str) -> Signal:
-    if signal != Signal():
+    if signal != Signal() or "branches" in path:
         raise NetworkError(
-            f"{at(path)}: {layer!r} reads rows of X: it must be the first layer of the network"
+            f"{at(path)}: {layer!r} reads rows of X: it must be the first layer of the network, in "
+            "front of all branches"
         )
     return replace(signal, graph=True)
 

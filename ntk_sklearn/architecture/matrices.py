@@ -50,7 +50,9 @@ def as_matrix(value: Any, name: str) -> Matrix:
         return value
     value = value.toarray() if hasattr(value, "toarray") else value
     rows = value.tolist() if hasattr(value, "tolist") else value
-    if not isinstance(rows, Sequence) or not all(isinstance(row, Sequence) for row in rows):
+    if not isinstance(rows, Sequence) or not all(
+        isinstance(row, Sequence) and not isinstance(row, str) for row in rows
+    ):
         raise TypeError(f"{name} must be a matrix (rows of numbers), got {value!r}")
     lengths = {len(row) for row in rows}
     if len(lengths) != 1 or lengths == {0}:

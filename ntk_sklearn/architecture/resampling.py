@@ -59,6 +59,8 @@ class Resize(PositionMap):
         object.__setattr__(self, "sizes", as_axes(self.sizes, "Resize.sizes"))
         if self.method not in METHODS:
             raise ValueError(f"Resize.method must be one of {METHODS}, got {self.method!r}")
+        if not isinstance(self.antialias, bool):
+            raise TypeError(f"Resize.antialias must be True or False, got {self.antialias!r}")
 
     @property
     def picks(self) -> bool:  # type: ignore[override]

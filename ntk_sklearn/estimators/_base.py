@@ -15,7 +15,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from .._validation import as_rows, detached, holds_text, resolve_image_shape
 from ..architecture import Layer, check_trainable
 from ..kernels import NNGP, NTK
-from ..kernels._network import as_network, with_default_network
+from ..kernels._network import as_network, trees, with_default_network
+from ..kernels.expressions import Expression
 from ..kernels.precomputed import Precomputed, check_square, is_precomputed
 from ._pickling import VersionedState
 from ._progress import ReportsProgress
@@ -47,8 +48,9 @@ class KernelEstimator(ReportsProgress, VersionedState):
 
     def _kernel(self, image_shape: tuple[int, ...] | None) -> NTK | NNGP:
         network = as_network(self.network)
-        if isinstance(network, Layer):
-            check_trainable(network)
+        if isinstance(network, (Layer, Expression)):
+            for layers in trees(network):
+                check_trainable(layers)
         return self._kernel_type(
             network if isinstance(network, Layer) else clone(network),
             image_shape=image_shape,

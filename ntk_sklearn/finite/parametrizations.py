@@ -26,6 +26,7 @@ from ..architecture import (
     replace,
     scales,
 )
+from ..architecture._values import check_scale
 from .build import build
 from .network import affine_layers, skeleton
 from .widths import readout_is_hidden
@@ -104,10 +105,11 @@ def maximal_update(
     The maximal update parametrization for SGD (Yang and Hu 2021, table 1; Yang et al. 2022, table
     3) with learning rate 1, equal to the standard parametrization at width N: at width n, W is
     drawn from N(0, w^2 / fan_in) and the readout from N(0, w^2 N / n^2); the learning rates are
-    n / N for the first layer's weights and hidden biases, 1 for hidden weights and N / n for the
-    readout's. As n grows the outputs vanish, features move at order 1 during training, and the
-    tangent kernel *at initialization* tends to that of the standard parametrization at base width
-    N: every factor n / N of a rate meets its inverse in the readout's variance or in the fan-in.
+    n / N for the first layer's weights and hidden biases, 1 for hidden weights and the readout's
+    bias, and N / n for the readout's weights. As n grows the outputs vanish, features move at order
+    1 during training, and the tangent kernel *at initialization* tends to that of the standard
+    parametrization at base width N: every factor n / N of a rate meets its inverse in the readout's
+    variance or in the fan-in.
 
     With one hidden layer and ``width=1`` it is the mean-field parametrization, ``f = 1 / n sum_i
     a_i phi(w_i x)`` with a learning rate of n (Mei, Montanari and Nguyen 2018; Chizat, Oyallon and
@@ -167,12 +169,21 @@ def biases_from_zero(network: Layer, b_std: float | None = None) -> Layer:
     -------
     Layer
 
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no tree, and a `b_std` that is no number >= 0.
+    NotImplementedError
+        For self attention.
+
     Examples
     --------
     >>> from ntk_sklearn.networks import Activation, Dense, Serial, biases_from_zero
     >>> biases_from_zero(Serial(Dense(1.5, 0.5), Activation("relu"), Dense()))
     Serial(Dense(w_std=1.5, bias_ntk=0.25), Activation('relu'), Dense(bias_ntk=0.0))
     """
+    if b_std is not None:
+        check_scale(b_std, "b_std")
     values: dict[str, Any] = {}
     for path, layer in _affine(network):
         scale = layer.b_std if b_std is None else b_std

@@ -72,7 +72,8 @@ def lower(network: Any, reading: Reading) -> Term:
     """
     layers = tree(network, reading.values)
     shape = _evaluate.input_shape(layers, reading.image_shape, reading.n_features)
-    return Leaf(Output(layers, reading.quantity), shape, finite_width(network))
+    (output,) = _evaluate.outputs(layers, reading.quantity)
+    return Leaf(output, shape, finite_width(network))
 
 
 def _part(expression: Expression, name: str, reading: Reading, quantity: Any = None) -> Term:

@@ -38,8 +38,13 @@ class Rows:
     def own(self, term: Term, rows: slice) -> Tensor:
         """The kernel of rows with themselves, (n_rows,)."""
         if term not in self._own:
-            every = self, slice(0, len(self.X))
-            self._own[term] = value(term, RowsAlone(self._passes, self._passes[term], every))
+            passes, n = self._passes[term], len(self.X)
+            # in pieces as large as tiles: evaluators of diagonals take all that they are given
+            side = min((evaluator.tile_side(p) for p, evaluator, _ in passes), default=max(n, 1))
+            starts = range(0, max(n, 1), side)
+            pieces = [(self, slice(start, min(start + side, n))) for start in starts]
+            found = [value(term, RowsAlone(self._passes, passes, piece)) for piece in pieces]
+            self._own[term] = torch.cat(found)
         return self._own[term][rows]
 
     def moved(self, rows: slice, indices: np.ndarray) -> Rows:

@@ -63,7 +63,8 @@ def network_phase(network: Preset | Layer, *, start: float = 1.0) -> Phase:
     ------
     ValueError
         For networks that are not made of equal layers: residual or pooled ones, convolutions with
-        other padding or with strides.
+        other padding or with strides; for layers with multipliers, to which the limit of the NTK
+        would belong; for finite widths.
     """
     equal = _equal_layers(network)
     return phase(equal.function, equal.w_std, equal.b_std, start=start)
@@ -74,7 +75,7 @@ def depth_limits(network: Preset | Layer, *, start: float = 1.0) -> DepthLimits:
 
     With the limits K and Theta of the hidden layers (see `Phase`) and the scales r, s of the
     readout: ``r^2 T(K) + s^2`` for the NNGP, ``r^2 (T(K) + T'(K) Theta) + s^2`` for the NTK. Two
-    different inputs are such that are no multiples of each other.
+    different inputs are no multiples of each other.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ def depth_limits(network: Preset | Layer, *, start: float = 1.0) -> DepthLimits:
     Raises
     ------
     ValueError
-        For other networks; for layers with multipliers, to which the limit of the NTK would belong.
+        As `network_phase`, and for networks that end otherwise.
     """
     equal = _equal_layers(network)
     head, readout = equal.end[:-1], equal.end[-1] if equal.end else None
@@ -101,8 +102,6 @@ def depth_limits(network: Preset | Layer, *, start: float = 1.0) -> DepthLimits:
             f"depth_limits needs a network that ends in a dense layer, behind Flatten() if it has "
             f"positions, got the end {equal.end}; network_phase(network) has the hidden layers'"
         )
-    if _has_multipliers(network):
-        raise ValueError("depth_limits is of layers without lr_multiplier and bias_ntk")
     found = phase(equal.function, equal.w_std, equal.b_std, start=start)
     return _through(readout, equal, found)
 
@@ -110,7 +109,8 @@ def depth_limits(network: Preset | Layer, *, start: float = 1.0) -> DepthLimits:
 def _through(readout: Dense, equal: _Equal, hidden: Phase) -> DepthLimits:
     last = LayerMap(resolve(equal.function), readout.w_std, readout.b_std)
     if not 0.0 < hidden.q < math.inf:  # phi(0) = 0, or nothing is finite
-        value = readout.w_std**2 * hidden.q + readout.b_std**2
+        value = readout.w_std**2 * hidden.q if readout.w_std else 0.0  # not 0 times infinity
+        value += readout.b_std**2
         same, different = hidden.ntk_limit
         return DepthLimits(hidden, (value, value), (value + same, value + different))
     (k, chi), (k_two, chi_two) = (last.covariance(hidden.q, g) for g in (0.0, 1.0 - hidden.c))
@@ -120,6 +120,10 @@ def _through(readout: Dense, equal: _Equal, hidden: Phase) -> DepthLimits:
 
 
 def _equal_layers(network: Preset | Layer) -> _Equal:
+    if getattr(network, "width", math.inf) != math.inf:
+        raise ValueError(f"limits of depth are those of infinite width, got {network!r}")
+    if _has_multipliers(network):
+        raise ValueError("limits of depth are those of layers without lr_multiplier and bias_ntk")
     layers = _in_sequence(network.build() if isinstance(network, Preset) else network)
     n_hidden = sum(isinstance(layer, Activation) for layer in layers)
     affine, activations = layers[: 2 * n_hidden : 2], layers[1 : 2 * n_hidden : 2]

@@ -33,7 +33,8 @@ class Phase:
         depends on the inputs: where q = 0 and the activation is smooth, and for linear networks.
     chi_1, chi_c : float
         Slopes of C at correlation 1 and at c, at the variance q: chi = w_std^2 E[phi'(u) phi'(v)].
-        Where q is 0 or infinite, chi_c is the slope of the normalized map in that limit.
+        Where q is 0, or infinite for a homogeneous activation such as relu, chi_c is the slope of
+        the normalized map in that limit; other unbounded networks have NaN in all that follows q.
     ntk_correlation : float
         Limit of the normalized tangent kernel of two different inputs: 1 in the ordered phase, 0 in
         the chaotic one; at criticality 1/3 for smooth activations and 1/4 for those with a kink.

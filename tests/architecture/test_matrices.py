@@ -51,6 +51,7 @@ def test_small_matrices_are_printed():
         ([1.0, 2.0], TypeError, "A must be a matrix"),
         (np.ones((2, 2, 2)), TypeError, "A must hold numbers"),
         ([["a"]], TypeError, "A must hold numbers"),
+        (["12", "34"], TypeError, "rows of numbers"),
         ([[None]], TypeError, "A must hold numbers"),
         ([[1, 2], [3]], ValueError, "A must have rows of one length >= 1, got lengths [1, 2]"),
         ([[]], ValueError, "rows of one length >= 1"),

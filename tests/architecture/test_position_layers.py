@@ -212,6 +212,9 @@ REFUSED = {
     ),
     "no graph": (Serial(Conv(1), Aggregate(), *HEAD), r"layers.1: .* begin the network with Graph"),
     "graph too late": (Serial(Conv(1), GraphInput(), *HEAD), "must be the first layer"),
+    "graph read in branches": (
+        Serial(Sum(*[Serial(GraphInput(), Conv(1))] * 2), *HEAD), "in front of all branches",
+    ),
 }  # fmt: skip
 
 

@@ -25,7 +25,15 @@ from ntk_sklearn.kernels import (
     Multiplied,
     Normalized,
 )
-from ntk_sklearn.networks import Activation, Dense, FullyConnected, Product, Serial
+from ntk_sklearn.networks import (
+    Activation,
+    Dense,
+    FullyConnected,
+    NetworkError,
+    Product,
+    Serial,
+    maximal_update,
+)
 
 rng = np.random.default_rng(11)
 X, Z = rng.normal(size=(20, 3)), rng.normal(size=(5, 3))
@@ -131,3 +139,13 @@ def test_evidence_rises(expression):
         warnings.simplefilter("ignore")  # scales may end at bounds: the targets are no draw
         best = NNGPRegressor(expression, noise=0.01, optimizer="lbfgs").fit(X, y)
     assert best.log_marginal_likelihood_value_ > start.log_marginal_likelihood_value_
+
+
+@pytest.mark.parametrize("model", [NTKRegressor, NNGPRegressor, NTKClassifier])
+@pytest.mark.parametrize("make", [Normalized, lambda network: Added([RELU, network])])
+def test_networks_whose_features_move_are_refused_inside_of_expressions(model, make):
+    moving = maximal_update(RELU.build(), (3,))
+    with pytest.raises(NetworkError, match="known at initialization only"):
+        model(make(moving)).fit(X, y > 0 if model is NTKClassifier else y)
+    with pytest.raises(NetworkError, match="there is no NNGP"):
+        NNGP(make(moving))(X)

@@ -133,6 +133,9 @@ UNLIKE = [
     (Convolutional(), "at the border.*circular"),
     (Convolutional(padding="circular", strides=2), "strides=1"),
     (Serial(CIRCULAR, ERF, Dense(), ERF, Dense()), "several kinds"),
+    (Serial(Dense(), ERF, Dense(lr_multiplier=0.0)), "lr_multiplier"),
+    (Serial(Dense(), ERF, Dense(bias_ntk=1.0)), "bias_ntk"),
+    (FullyConnected(2, width=16), "infinite width"),
     (Serial(Dense(), ERF, Dense(1.5), ERF, Dense(1.4), ERF, Dense()), "different scales"),
     (Serial(Dense(), ERF, Dense(), Activation("sin"), Dense()), "different scales or activations"),
 ]
@@ -149,11 +152,9 @@ def test_other_networks_have_no_phase(network, told):
     [
         (convolutional("ordered", 3, "global_avg_pool"), "behind Flatten"),
         (Serial(Dense(), ERF), "dense layer"),
-        (Serial(Dense(), ERF, Dense(lr_multiplier=0.0)), "lr_multiplier"),
-        (Serial(Dense(), ERF, Dense(bias_ntk=1.0)), "bias_ntk"),
     ],
     ids=str,
 )
-def test_limits_are_of_flat_readouts_and_plain_training(network, told):
+def test_limits_are_of_flat_readouts(network, told):
     with pytest.raises(ValueError, match=told):
         depth_limits(network)

@@ -23,9 +23,10 @@ from ...architecture import (
     Serial,
     Sum,
 )
-from ...duals import ABReLU, Sign, resolve
+from ...duals import DualActivation, resolve
 from ...recursion import affine_scales, follow_all, unrolled
 from . import activations, carried
+from .kinks import refuse
 from .normalization import Masking, Normalization
 from .program import NotFusedError
 from .series import is_series
@@ -139,16 +140,17 @@ def lower_flat(tails: Sequence[tuple[int, tuple[Layer, ...]]], known: bool) -> F
 
 
 def _refuse_kinks_behind_series(program: FlatProgram) -> None:
-    """Angles near 0 and pi are told by the last digits of a covariance, which a series lacks."""
-    duals = {
-        k: resolve(operation.layer.function)
-        for k, operation in enumerate(program.operations)
-        if isinstance(operation.layer, Activation)
-    }
-    series = [dual for dual in duals.values() if is_series(dual)]
-    for k, dual in duals.items():
-        if series and isinstance(dual, (ABReLU, Sign)) and not program.operations[k].known:
-            raise NotFusedError(f"the kink of {dual!r} behind the activation {series[0]!r}")
+    """Follow the registers, with the series that their covariances come from."""
+    series: dict[int, DualActivation | None] = {}
+    for operation in program.operations:
+        found = next((series[r] for r in operation.reads if series[r] is not None), None)
+        if isinstance(operation.layer, Activation):
+            dual = resolve(operation.layer.function)
+            if not operation.known:
+                refuse(dual, found)
+            found = dual if is_series(dual) else found
+        if operation.does is not Does.STORE:
+            series[operation.target] = found
 
 
 @singledispatch

@@ -31,18 +31,19 @@ def refuse_kinks_behind_series(program: Program) -> None:
             kept[operation.target] = kept.get(operation.target) or behind
     for head, layers in program.tails:
         for dual in (dual for layer in layers for dual in _duals(layer)):
-            _refuse(dual, heads[head])
+            refuse(dual, heads[head])
 
 
 def _behind(operation: Operation, before: DualActivation | None) -> DualActivation | None:
     """The series that the results of an operation come from."""
     if operation.activation is None:
         return before
-    _refuse(operation.activation, before)
+    refuse(operation.activation, before)
     return operation.activation if is_series(operation.activation) else before
 
 
-def _refuse(dual: DualActivation, before: DualActivation | None) -> None:
+def refuse(dual: DualActivation, before: DualActivation | None) -> None:
+    """Raise if an activation with a kink reads a series."""
     if before is not None and isinstance(dual, (ABReLU, Sign)):
         raise NotFusedError(f"the kink of {dual!r} behind the activation {before!r}")
 
