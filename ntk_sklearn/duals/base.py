@@ -17,7 +17,8 @@ class DualActivation(ABC):
     For centred Gaussians (u, v) the infinite-width recursions need
     :math:`T = E[\phi(u) \phi(v)]` and :math:`\dot T = E[\phi'(u) \phi'(v)]`. A user's own
     activation is a frozen dataclass with the three methods below; `register` gives it a name.
-    Its fields may hold tensors, and gradients flow to them.
+    Its fields may hold tensors, and gradients flow to them; those of a `NumericalActivation` are
+    numbers.
 
     Notes
     -----

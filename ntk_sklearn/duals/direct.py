@@ -116,15 +116,19 @@ def _sums(
     x, z = cos * p + half * q, cos * p - half * q
     u, v = a * x, sign * b * z
     value, slope = dual.phi(u) * dual.phi(v) * w, dual.slope(u) * dual.slope(v) * w
-    total = lambda t: t.sum((-2, -1))  # noqa: E731
-    found = [total(value), total(slope)]
+    found = [_total(value), _total(slope)]
     if partials:
-        found += _partials(value, slope, (half, sign, cos), p, q, x, z, total)
+        found += _partials(value, slope, (half, sign, cos), p, q, x, z)
     return torch.stack(found)
 
 
+def _total(integrand: Tensor) -> Tensor:
+    """Sum over the nodes in p and q."""
+    return integrand.sum((-2, -1))
+
+
 def _partials(
-    value: Tensor, slope: Tensor, pair: Any, p: Tensor, q: Tensor, x: Tensor, z: Tensor, total: Any
+    value: Tensor, slope: Tensor, pair: Any, p: Tensor, q: Tensor, x: Tensor, z: Tensor
 ) -> list[Tensor]:
     """Derivatives of the density: of E[phi' phi'] in the cosine, of both in log a and log b."""
     half, sign, cos = pair
@@ -137,9 +141,9 @@ def _partials(
     of_a, of_b = torch.where(apart, of_a, both), torch.where(apart, of_b, both)
     in_cosine = torch.where(apart, of_cosine, 0.0) * sign
     return [
-        total(slope * in_cosine),
-        total(value * of_a),
-        total(value * of_b),
-        total(slope * of_a),
-        total(slope * of_b),
+        _total(slope * in_cosine),
+        _total(value * of_a),
+        _total(value * of_b),
+        _total(slope * of_a),
+        _total(slope * of_b),
     ]

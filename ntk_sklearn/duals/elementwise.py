@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .base import DualActivation
+from .examination import must_be_continuous
 from .expectations import expectations
 from .pair import GaussianPair, safe_sqrt
 from .panels import derivative
 from .truncated import truncated_powers
+
+_TENSORS = "Elementwise.function must take and return torch tensors, with operations of torch"
 
 
 class NumericalActivation(DualActivation):
     """An activation whose expectations are computed from `phi`, `slope` and `kinks`.
 
     A subclass is a frozen dataclass with `phi` and, where it has kinks or jumps of derivatives,
-    the property `kinks`; phi itself must not jump. See `Elementwise` for what is computed.
+    the property `kinks`; phi itself must not jump. Its fields are numbers: no gradients flow to
+    them, and what was computed is kept under their values. See `Elementwise` for what is computed.
+
+    Raises
+    ------
+    TypeError
+        At an evaluation, if a field holds a tensor.
+    ValueError
+        At the first evaluation, if phi jumps at a kink.
+    NotSmoothError
+        At the first evaluation, if there is a kink that is not declared.
     """
 
     @property
     def kinks(self) -> tuple[float, ...]:
-        """The points where one of the first derivatives of phi jumps, in ascending order."""
+        """The points where one of the first three derivatives of phi jumps, in ascending order."""
         return ()
 
     def slope(self, x: Tensor) -> Tensor:
@@ -66,17 +80,19 @@ class Elementwise(NumericalActivation):
     Parameters
     ----------
     function : callable
-        From a float64 tensor to a tensor of its shape, continuous, entry by entry. For pickling it
-        must be found by its name: a function of a module, not a lambda.
-    kinks : tuple of float
+        From a float64 torch tensor to a tensor of its shape, continuous, entry by entry. For
+        pickling it must be found by its name: a function of a module, not a lambda.
+    kinks : tuple of float, or one float
         All points where one of the first three derivatives jumps.
     derivative : callable or None
         phi'; None is automatic differentiation of `function`.
 
     Raises
     ------
-    TypeError, ValueError
-        If the arguments are of another kind, or `function` jumps at a kink.
+    TypeError
+        If `function` does not take and return torch tensors, or `kinks` are no numbers.
+    ValueError
+        If a kink is not finite, or `function` jumps there.
     NotSmoothError
         At the first evaluation, where the function turns out to have a kink that is not declared.
 
@@ -102,24 +118,9 @@ class Elementwise(NumericalActivation):
     def __post_init__(self) -> None:
         if not callable(self.function):
             raise TypeError(f"Elementwise.function must be callable, got {self.function!r}")
-        kinks = tuple(sorted({float(kink) for kink in self.kinks}))
-        if not all(map(math.isfinite, kinks)):
-            raise ValueError(f"Elementwise.kinks must be finite, got {self.kinks!r}")
-        object.__setattr__(self, "kinks", kinks)
-        for kink in kinks:
-            self._must_be_continuous(kink)
-
-    def _must_be_continuous(self, kink: float) -> None:
-        """Refuse steps: their tangent kernel is a convention, and not the derivative of T."""
-        gap = 1e-9 * max(1.0, abs(kink))
-        with torch.no_grad():
-            near = self.phi(torch.tensor([kink - gap, kink + gap], dtype=torch.float64))
-        if (near[0] - near[1]).abs() > 1e-5 * (1.0 + near.abs().max()):
-            raise ValueError(
-                f"{self!r} jumps at {kink:g} from {near[0]:.6g} to {near[1]:.6g}; only continuous "
-                "functions can be given so (for a step, write a DualActivation with "
-                "absolutely_continuous = False, as Sign does)"
-            )
+        object.__setattr__(self, "kinks", _sorted(self.kinks))
+        _must_take_tensors(self.function, self.derivative is None)
+        must_be_continuous(self)
 
     def __repr__(self) -> str:
         given = [_name(self.function)]
@@ -140,3 +141,26 @@ class Elementwise(NumericalActivation):
 
 def _name(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__name__", repr(function)))
+
+
+def _sorted(kinks: Any) -> tuple[float, ...]:
+    """Kinks in ascending order, each once."""
+    points = (kinks,) if isinstance(kinks, Real) else kinks
+    if not isinstance(points, Iterable) or not all(isinstance(c, Real) for c in points):
+        raise TypeError(f"Elementwise.kinks must be a tuple of numbers, got {kinks!r}")
+    found = tuple(sorted({float(c) for c in points}))
+    if not all(map(math.isfinite, found)):
+        raise ValueError(f"Elementwise.kinks must be finite, got {kinks!r}")
+    return found
+
+
+def _must_take_tensors(function: Callable[[Tensor], Any], differentiable: bool) -> None:
+    """Refuse functions of another library, which torch cannot evaluate or differentiate."""
+    with torch.inference_mode(False), torch.enable_grad():
+        x = torch.tensor([0.5, 1.5], dtype=torch.float64, requires_grad=differentiable)
+        try:
+            value = function(x)
+        except Exception as error:
+            raise TypeError(f"{_TENSORS}; {_name(function)} raised {error!r}") from error
+    if not isinstance(value, Tensor) or value.shape != x.shape:
+        raise TypeError(f"{_TENSORS} of the same shape; {_name(function)} returned {value!r}")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .direct import direct
+from .examination import examine
 from .hermite import Coefficients
 from .series import expanded
 
@@ -138,9 +139,10 @@ def _flat(
     dual: Any, own: Tensor, i: Tensor, j: Tensor, c: Tensor, s2: Tensor, partials: bool
 ) -> Tensor:
     """The same for pairs (k,) of the i-th and the j-th of the standard deviations `own`."""
+    examine(dual)
     found = c.new_zeros((7 if partials else 2, len(c)))
     equal = (s2 == 0) & (c > 0) & (i == j)
-    number = ~(c.isnan() | s2.isnan() | own[i].isnan() | own[j].isnan())
+    number = own[i].isfinite() & own[j].isfinite() & ~(c.isnan() | s2.isnan())
     found[:, ~number] = torch.nan
     split = dual.kinked_part() if dual.kinks else None
     rest, left = [], number.nonzero().squeeze(-1)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .examination import examine
 from .panels import REACH, gauss, standard_edges
 
 # he_l(s) oscillates sqrt(l) times per unit and 2 pi: this many fit on a panel of 16 nodes.
@@ -50,6 +51,7 @@ def coefficients(dual: Any, a: Tensor, terms: int, function: Any = None) -> Coef
 
     `function` is what is expanded, if it is not `dual` itself, whose pieces and kinks it shares.
     """
+    examine(dual)
     function = dual if function is None else function
     a = a.clamp(min=1e-300)  # at 0 the sides of a kink there count half each
     width = min(_WIDEST, _PER_PANEL / math.sqrt(terms))

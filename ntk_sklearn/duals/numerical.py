@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+import math
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 
 from .base import register
 from .elementwise import NumericalActivation
+from .examination import must_be_numbers
 from .exponential_kink import ExponentialKink
 
 # Klambauer et al. 2017: fixed point 0 of the mean and 1 of the variance.
@@ -46,15 +48,37 @@ class Sigmoid(NumericalActivation):
 
 @dataclass(frozen=True)
 class Softplus(NumericalActivation):
-    """phi(x) = log(1 + exp(x)); torch's is linear beyond 20, where this one is not."""
+    """phi(x) = log(1 + exp(beta x)) / beta.
+
+    torch's is linear where beta x is beyond a threshold of 20; this one is not.
+
+    Parameters
+    ----------
+    beta : float
+        Positive; the larger, the nearer to a ReLU.
+
+    Raises
+    ------
+    TypeError
+        If `beta` is a tensor.
+    ValueError
+        If `beta` is not positive and finite.
+    """
+
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        _must_be_finite(self)
+        if self.beta <= 0:
+            raise ValueError(f"Softplus.beta must be positive, got {self.beta!r}")
 
     def phi(self, x: Tensor) -> Tensor:
         """The activation."""
-        return torch.logaddexp(x, torch.zeros_like(x))
+        return torch.logaddexp(self.beta * x, torch.zeros_like(x)) / self.beta
 
     def slope(self, x: Tensor) -> Tensor:
-        """The sigmoid."""
-        return torch.sigmoid(x)
+        """The sigmoid of beta x."""
+        return torch.sigmoid(self.beta * x)
 
 
 @dataclass(frozen=True)
@@ -86,11 +110,29 @@ class Mish(NumericalActivation):
 
 @dataclass(frozen=True)
 class ELU(NumericalActivation):
-    """phi(x) = scale x for x > 0, and scale alpha (exp(x) - 1) below (Clevert et al. 2016)."""
+    """phi(x) = scale x for x > 0, and scale alpha (exp(x) - 1) below (Clevert et al. 2016).
+
+    Parameters
+    ----------
+    alpha : float
+        Minus the limit at -infinity, in units of `scale`.
+    scale : float
+        Factor of the whole.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is a tensor.
+    ValueError
+        If a parameter is not finite.
+    """
 
     alpha: float = 1.0
     scale: float = 1.0
     kinks: ClassVar[tuple[float, ...]] = (0.0,)
+
+    def __post_init__(self) -> None:
+        _must_be_finite(self)
 
     def phi(self, x: Tensor) -> Tensor:
         """The activation."""
@@ -112,12 +154,26 @@ def SELU() -> ELU:
 
 @dataclass(frozen=True)
 class HardTanh(NumericalActivation):
-    """phi(x) = x between `low` and `high`, and constant beyond."""
+    """phi(x) = x between `low` and `high`, and constant beyond.
+
+    Parameters
+    ----------
+    low, high : float
+        The ends, finite, with low < high.
+
+    Raises
+    ------
+    TypeError
+        If an end is a tensor.
+    ValueError
+        If an end is not finite, or low < high does not hold.
+    """
 
     low: float = -1.0
     high: float = 1.0
 
     def __post_init__(self) -> None:
+        _must_be_finite(self)
         if not self.low < self.high:
             raise ValueError(f"HardTanh needs low < high, got {self.low} and {self.high}")
 
@@ -138,6 +194,13 @@ class HardTanh(NumericalActivation):
 def ReLU6() -> HardTanh:
     """min(max(x, 0), 6)."""
     return HardTanh(0.0, 6.0)
+
+
+def _must_be_finite(dual: Any) -> None:
+    must_be_numbers(dual)
+    for name in (f.name for f in fields(dual)):
+        if not math.isfinite(getattr(dual, name)):
+            raise ValueError(f"{type(dual).__name__}.{name} must be finite, got {dual!r}")
 
 
 register("elu", ELU)

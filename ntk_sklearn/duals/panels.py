@@ -32,7 +32,11 @@ _CUT = 0.4837
 
 
 class NotSmoothError(ValueError):
-    """An activation has a kink or a jump that is not declared."""
+    """An activation has a kink or a jump that is not declared, or is not finite.
+
+    Raised at the first evaluation of a `NumericalActivation`; the message has the place. The remedy
+    is to declare every point where one of the first three derivatives jumps in its `kinks`.
+    """
 
 
 @lru_cache(maxsize=256)
@@ -120,8 +124,8 @@ def _nodes(left: float, right: float) -> np.ndarray:
 def _not_smooth(dual: Any, left: float, right: float) -> str:
     return (
         f"{dual!r}: the function or its derivative is not smooth, or not finite, between "
-        f"{left:.6g} and {right:.6g}; declare every point where one of its first derivatives jumps "
-        f"in kinks (declared are {dual.kinks})"
+        f"{left:.6g} and {right:.6g}; declare every point where one of its first three "
+        f"derivatives jumps in kinks (declared are {dual.kinks})"
     )
 
 
@@ -167,8 +171,8 @@ def gauss(edges: Tensor, n_nodes: int = NODES) -> tuple[Tensor, Tensor]:
 
 def derivative(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """f'(x) by automatic differentiation."""
-    with torch.enable_grad():
-        leaf = x.detach().requires_grad_()
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = x.detach().clone().requires_grad_()
         value = f(leaf)
         if not value.requires_grad:
             return torch.zeros_like(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import factorial
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -59,18 +60,47 @@ class Polynomial(DualActivation):
 
 
 def Monomial(degree: int = 2) -> Polynomial:
-    """x^degree."""
+    """x^degree.
+
+    Parameters
+    ----------
+    degree : int
+        At least 0.
+
+    Raises
+    ------
+    ValueError
+        If `degree` is not such an int.
+    """
+    _must_be_degree("Monomial", degree)
     return Polynomial((0.0,) * degree + (1.0,))
 
 
 def Hermite(degree: int = 2) -> Polynomial:
-    """The normalized probabilist's Hermite polynomial: T = cos(t)^degree at unit variances."""
+    """The normalized probabilist's Hermite polynomial: T = cos(t)^degree at unit variances.
+
+    Parameters
+    ----------
+    degree : int
+        At least 0.
+
+    Raises
+    ------
+    ValueError
+        If `degree` is not such an int.
+    """
+    _must_be_degree("Hermite", degree)
     before, now = [0.0], [1.0]
     for k in range(degree):
         raised = [0.0, *now]
         lowered = [k * c for c in before] + [0.0] * (len(raised) - len(before))
         before, now = now, [a - b for a, b in zip(raised, lowered, strict=True)]
     return Polynomial(tuple(c / factorial(degree) ** 0.5 for c in now))
+
+
+def _must_be_degree(name: str, degree: object) -> None:
+    if not isinstance(degree, Integral) or isinstance(degree, bool) or degree < 0:
+        raise ValueError(f"{name}: degree must be an int >= 0, got {degree!r}")
 
 
 register("hermite", Hermite)

@@ -22,12 +22,22 @@ class RectifiedMonomial(DualActivation):
 
     T = (sd_x sd_z)^n J_n(t) / (2 pi) and T' = n^2 (sd_x sd_z)^{n-1} J_{n-1}(t) / (2 pi) with the
     angle t and J_n(t) = P_n(cos t) sin t + Q_n(cos t) (pi - t) (Cho and Saul 2009, equation 4).
+
+    Parameters
+    ----------
+    degree : int
+        At least 1.
+
+    Raises
+    ------
+    ValueError
+        If `degree` is not such an int.
     """
 
     degree: int = 2
 
     def __post_init__(self) -> None:
-        if not isinstance(self.degree, int) or self.degree < 1:
+        if type(self.degree) is not int or self.degree < 1:
             raise ValueError(f"RectifiedMonomial.degree must be an int >= 1, got {self.degree!r}")
 
     def phi(self, x: Tensor) -> Tensor:

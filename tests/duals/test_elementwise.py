@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import pickle
 import re
+from dataclasses import dataclass
 
 import gaussian_sums
 import mpmath as mp
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -22,6 +24,7 @@ from ntk_sklearn.duals import (
     HardTanh,
     Mish,
     NotSmoothError,
+    NumericalActivation,
     ReLU,
     ReLU6,
     Sigmoid,
@@ -202,6 +205,90 @@ def test_functions_that_are_not_finite():
 def test_steps_are_refused():
     with pytest.raises(ValueError, match="jumps at 0 from -1 to 1; only continuous"):
         Elementwise(torch.sign, (0.0,))
+
+
+@dataclass(frozen=True)
+class Scaled(NumericalActivation):
+    rate: float
+
+    def phi(self, x):
+        return torch.tanh(self.rate * x)
+
+
+@dataclass(frozen=True)
+class Step(NumericalActivation):
+    kinks = (0.5,)
+
+    def phi(self, x):
+        return torch.where(x > 0.5, x + 2.0, x)
+
+
+@pytest.mark.parametrize("rate", [torch.tensor(0.5, requires_grad=True), (torch.tensor(0.5),)])
+def test_tensors_in_fields_are_refused(rate):
+    pair = pair_of([1.0], [1.3], [0.4])
+    for compute in (lambda d: d.variance(pair.var_x), lambda d: d.covariance(pair)):
+        with pytest.raises(TypeError, match=r"Scaled\.rate holds a tensor.* numbers"):
+            compute(Scaled(rate))
+    with pytest.raises(TypeError, match=r"ELU\.alpha holds a tensor"):
+        ELU(torch.tensor(1.0))
+
+
+def test_steps_of_a_class_are_refused_at_every_evaluation():
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"Step\(\) jumps at 0\.5 from 0\.5 to 2\.5"):
+            Step().variance(torch.ones(1))
+    with pytest.raises(ValueError, match=r"jumps at 0\.5"):
+        Step().covariance(pair_of([1.0], [1.3], [0.4]))
+
+
+@pytest.mark.parametrize("dual", [Tanh(), ELU(), HardTanh()], ids=repr)
+def test_infinite_variances_are_not_a_number(dual):
+    x = torch.tensor([math.inf, 1.0, 0.5], dtype=torch.float64)
+    z = torch.tensor([1.0, math.inf, 0.5], dtype=torch.float64)
+    assert dual.variance(x).isnan().tolist() == [True, False, False]
+    for found in dual.covariance(GaussianPair(torch.full_like(x, 0.2), x, z)):
+        assert found.isnan().tolist() == [True, True, False]
+
+
+def test_slopes_in_inference_mode():
+    dual = Elementwise(torch.tanh)
+    with torch.inference_mode():
+        x = torch.tensor([0.3, -1.2], dtype=torch.float64)
+        found = dual.slope(x)
+    assert found.tolist() == pytest.approx(Tanh().slope(x).tolist(), rel=1e-12)
+
+
+@pytest.mark.parametrize("beta", [0.3, 2.0])
+def test_softplus_with_beta(beta):
+    # softplus(beta x) / beta: the function of beta = 1 at beta^2 times the variances
+    pair = pair_of([1.0, 0.5], [1.3, 2.0], [0.4, 2.5])
+    wide = pair_of([beta, beta * 0.5], [beta * 1.3, beta * 2.0], [0.4, 2.5])
+    value, slope = Softplus().covariance(wide)
+    found = Softplus(beta).covariance(pair)
+    torch.testing.assert_close(found, (value / beta**2, slope), rtol=1e-10, atol=0)
+    x = torch.linspace(-5.0, 5.0, 11, dtype=torch.float64)
+    torch.testing.assert_close(Softplus(beta).phi(x), F.softplus(x, beta), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(
+    "make, error, message",
+    [(lambda: HardTanh(0.0, math.inf), ValueError, r"HardTanh\.high must be finite"),
+     (lambda: ELU(math.nan), ValueError, r"ELU\.alpha must be finite"),
+     (lambda: Softplus(0.0), ValueError, r"Softplus\.beta must be positive"),
+     (lambda: Softplus(math.inf), ValueError, r"Softplus\.beta must be finite"),
+     (lambda: Elementwise(np.tanh), TypeError, "take and return torch tensors.*tanh raised"),
+     (lambda: Elementwise(lambda x: 1.0), TypeError, "torch tensors.* returned 1.0"),
+     (lambda: Elementwise(lambda x: x.sum()), TypeError, "of the same shape"),
+     (lambda: Elementwise(torch.relu, None), TypeError, "kinks must be a tuple of numbers"),
+     (lambda: Elementwise(torch.relu, "0"), TypeError, "kinks must be a tuple of numbers")],
+)  # fmt: skip
+def test_parameters_are_checked(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_one_kink_may_be_a_number():
+    assert Elementwise(torch.relu, kinks=0) == Elementwise(torch.relu, kinks=(0.0,))
 
 
 def test_other_arguments_are_refused():

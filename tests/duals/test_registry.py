@@ -14,10 +14,13 @@ from ntk_sklearn.duals import (
     ABReLU,
     Cos,
     DualActivation,
+    ExpNormalized,
+    Hermite,
     LeakyReLU,
     Linear,
     Monomial,
     Polynomial,
+    RectifiedMonomial,
     ReLU,
     Sin,
     available,
@@ -88,6 +91,19 @@ def test_other_things_are_not_activations(value):
 def test_empty_polynomials_are_refused():
     with pytest.raises(ValueError, match=r"Polynomial\.coefficients must not be empty"):
         Polynomial(())
+
+
+@pytest.mark.parametrize("make", [Hermite, Monomial, RectifiedMonomial])
+@pytest.mark.parametrize("degree", [-1, True, 1.5])
+def test_degrees_are_checked(make, degree):
+    with pytest.raises(ValueError, match=rf"{make.__name__}.*degree must be an int >= \d, got"):
+        make(degree)
+
+
+@pytest.mark.parametrize("gamma", [-1.0, np.nan, np.inf])
+def test_kernels_that_are_none_are_refused(gamma):
+    with pytest.raises(ValueError, match=r"ExpNormalized\.gamma must be finite and at least 0"):
+        ExpNormalized(gamma)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
