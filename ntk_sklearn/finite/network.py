@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
+from operator import index
 from typing import Any
 
 import torch
@@ -61,6 +62,8 @@ def to_module(
         rows behind the last weights.
     ShapeError
         Naming a layer that does not fit its input.
+    TypeError
+        If `input_shape` is not of integers.
 
     References
     ----------
@@ -78,7 +81,7 @@ def skeleton(
     for name, value in (("width", width), ("n_outputs", n_outputs)):
         if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
-    shape = _as_shape(input_shape)
+    shape = as_shape(input_shape)
     infer_shape(network, shape)  # raises with the path of the layer that does not fit
     assert shape.channels is not None
     if graph_reaches_output(network):
@@ -108,10 +111,20 @@ def affine_layers(module: FiniteNetwork) -> list[Affine]:
     return [part for part in module.modules() if isinstance(part, Affine)]
 
 
-def _as_shape(shape: Shape | Sequence[int]) -> Shape:
+def as_shape(shape: Shape | Sequence[int]) -> Shape:
+    """Channels and spatial axes as a `Shape`.
+
+    Raises
+    ------
+    TypeError
+        If they are not one integer or more.
+    """
     if isinstance(shape, Shape):
         return shape
-    if not hasattr(shape, "__iter__"):
-        raise TypeError(f"input_shape must be (n_features,) or (channels, *spatial), got {shape!r}")
-    channels, *spatial = map(int, shape)
+    try:
+        channels, *spatial = (index(n) for n in shape)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"input_shape must be integers, (n_features,) or (channels, *spatial), got {shape!r}"
+        ) from None
     return Shape(channels, tuple(spatial))

@@ -143,6 +143,24 @@ READ = {
                       nn.Linear(4, 1)),
         None, Serial(Conv(3, padding="valid"), GlobalAvgPool(), Dense()),
     ),
+    "nothing behind pooling": (
+        nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.AdaptiveAvgPool2d(None),
+                      nn.AdaptiveAvgPool2d((1, None)), nn.Flatten(), nn.Linear(4, 1)),
+        None, Serial(Conv(1, padding="valid"), GlobalAvgPool(), Dense()),
+    ),
+    "mean of the input": (
+        Calls(lambda net, x: net.a(x.mean(2)), a=nn.Linear(3, 1)), (3, 5),
+        Serial(GlobalAvgPool(), Dense()),
+    ),
+    "batch by keyword": (
+        Calls(lambda net, x: net.b(net.a(x).view(x.size(dim=0), -1)), a=nn.Conv1d(3, 4, 1),
+              b=nn.Linear(8, 1)),
+        (3, 2), Serial(Conv(1, padding="valid"), Flatten(), Dense()),
+    ),
+    "softplus": (
+        nn.Sequential(nn.Linear(4, 4), nn.Softplus(threshold=30), nn.Linear(4, 1)), None,
+        Serial(Dense(), Activation("softplus"), Dense()),
+    ),
     "borders left out": (
         nn.Sequential(
             nn.Conv2d(3, 4, 1), nn.AvgPool2d(3, 2, 1, count_include_pad=False), nn.Flatten()

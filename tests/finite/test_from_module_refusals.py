@@ -100,7 +100,21 @@ NO_LIMIT = {
     "uneven windows": (images(nn.AdaptiveAvgPool2d(2)), (3, 5, 5), r"^body\.1: .*different sizes"),
     "adaptive without sizes": (images(nn.AdaptiveAvgPool2d(2)), None, r"^body\.1: .*input_shape"),
     "channel dropout": (images(nn.Dropout2d(0.2)), None, r"^body\.1: .*nn\.Dropout"),
-    "gelu by tanh": (rows(nn.GELU("tanh")), None, r"^body\.1: .*nn\.GELU\(\)"),
+    "gelu by tanh": (
+        rows(nn.GELU("tanh")), None, r"^body\.1: .*no registered name.*nn\.GELU\(\).*Elementwise",
+    ),
+    "early softplus": (rows(nn.Softplus(1, 0.1)), None, r"^body\.1: threshold=0\.1 .*default, 20"),
+    "steep softplus": (rows(nn.Softplus(2)), None, r"^body\.1: .*Activation\(Elementwise"),
+    "open hardtanh": (
+        rows(nn.Hardtanh(0, torch.inf)), None, r"^body\.1: its max_val must be finite.*nn\.ReLU",
+    ),
+    "norm of other channels": (
+        images(nn.GroupNorm(1, 8)), None, r"^body\.1: it reads 8 channels, but its input has 4",
+    ),
+    "adaptive behind pooling": (
+        images(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.AdaptiveAvgPool2d((None, 2)))), None,
+        r"^body\.1\.1: average pooling on the single position",
+    ),
     "learned slope": (rows(nn.PReLU()), None, r"^body\.1: PReLU: .*LeakyReLU"),
     "no such module": (rows(nn.Hardshrink()), None, r"^body\.1: there is no rule for Hardshrink"),
     "no such activation": (rows(nn.Tanhshrink()), None, r"^body\.1: .*tanhshrink has no rule here"),
@@ -197,6 +211,14 @@ CALLS = {
     "two outputs": (lambda n, x: (n.a(x), n.b(x)), r"^head: it must be called on one signal"),
     "mean of channels": (lambda n, x: n.a(x).mean(1), r"^net .*global pooling"),
     "mean of rows": (lambda n, x: n.c(x).mean(3), r"^net .*global pooling"),
+    "mean of an axis of the input": (lambda n, x: n.a(x.mean(2)), r"^net .*pass input_shape"),
+    "mean of last axes of the input": (
+        lambda n, x: n.a(x.mean((-2, -1))), r"^net .*pass input_shape",
+    ),
+    "early softplus": (
+        lambda n, x: F.softplus(n.a(x), threshold=0.1),
+        r"^net \(calling softplus\): threshold=0\.1",
+    ),
     "broadcast": (
         lambda n, x: n.c(x) * F.adaptive_avg_pool2d(n.d(x), 1), r"^net .*different shapes",
     ),
@@ -275,6 +297,26 @@ def test_finite_networks_whose_parameters_were_frozen_since() -> None:
         from_module(module)
     with pytest.raises(NetworkError, match=r"^the module: .*read as a whole"):
         from_module(module.body)
+
+
+def test_finite_networks_keep_the_scales_of_their_tree() -> None:
+    inner = Serial(Dense(1.5), Activation(), Dense(2.0, lr_multiplier=3.0))
+    module = nn.Sequential(to_module(inner, (3,), 5, 4), nn.ReLU(), nn.Linear(4, 1))
+    for scales in ("measured", {"*": 1.0}, {"0.*": 1.0}):
+        with pytest.raises(NetworkError, match=r"^0: its scales are those of the tree"):
+            from_module(module, scales=scales)
+    with pytest.raises(NetworkError, match=r"^the module: its scales are those of the tree"):
+        from_module(module[0], scales="measured")
+    found = from_module(module, scales={"2.*": 1.0}, parametrization="ntk")
+    assert found == Serial(inner, Activation(), Dense(1.0, 1.0))
+
+
+@pytest.mark.parametrize("shape", [3, (), (3.7,), (3, 4.0), "34", (None, 4)])
+def test_sizes_of_inputs_are_integers(shape: object) -> None:
+    with pytest.raises(TypeError, match=r"^input_shape must be integers, \(n_features,\) or"):
+        from_module(nn.Linear(3, 1), shape)
+    with pytest.raises(TypeError, match=r"^input_shape must be integers, \(n_features,\) or"):
+        to_module(Dense(), shape, 5)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
+from math import isfinite
 from typing import Any
 
 from torch import nn
@@ -31,6 +32,13 @@ _NAMED: dict[type, dict[str, tuple[str, float]]] = {
     nn.Tanhshrink: {},
 }
 
+_BY_HAND = (
+    "write the tree with Activation(Elementwise(function)), as docs/activations.md tells for any "
+    "function"
+)
+# Softplus is computed as x where beta x is beyond it: 2e-9 / beta off.
+_FAR = 20.0
+
 
 def activation(name: str, site: Site, values: dict[str, float] | None = None) -> Layer:
     """The activation of a registered name, with some of its fields set."""
@@ -44,7 +52,9 @@ def activation(name: str, site: Site, values: dict[str, float] | None = None) ->
     dual: Any = resolve(name)
     known = {f.name for f in fields(dual)} if is_dataclass(dual) else set()
     if not set(values) <= known:
-        raise site.refuse(f"the activation {name} has a rule for torch's default parameters alone")
+        raise site.refuse(
+            f"the activation {name} has a rule for torch's default parameters alone; {_BY_HAND}"
+        )
     return Activation(replace(dual, **values))
 
 
@@ -52,12 +62,27 @@ def _named(module: Any, site: Site) -> Read:
     kind = next(kind for kind in type(module).__mro__ if kind in _NAMED)
     found = {field: (float(getattr(module, name)), default)
              for name, (field, default) in _NAMED[kind].items()}  # fmt: skip
+    endless = [name for name in _NAMED[kind] if not isfinite(getattr(module, name))]
+    if endless:
+        raise site.refuse(
+            f"its {' and '.join(endless)} must be finite; for Hardtanh(0, inf) take nn.ReLU()"
+        )
     own = {field: value for field, (value, default) in found.items() if value != default}
     return (activation(kind.__name__.lower(), site, own),), site.wire
 
 
 for _kind in _NAMED:
     read.register(_kind)(_named)
+
+
+@read.register
+def _(module: nn.Softplus, site: Site) -> Read:
+    if not module.threshold >= _FAR:
+        raise site.refuse(
+            f"threshold={module.threshold:g} makes Softplus jump to x within its bend; leave it at "
+            f"torch's default, {_FAR:g}"
+        )
+    return _named(module, site)
 
 
 @read.register
@@ -69,6 +94,7 @@ def _(module: nn.LeakyReLU, site: Site) -> Read:
 def _(module: nn.GELU, site: Site) -> Read:
     if module.approximate != "none":
         raise site.refuse(
-            "GELU(approximate='tanh') has no closed form; the exact one, nn.GELU(), has"
+            "GELU(approximate='tanh') has no registered name; take the exact one, nn.GELU(), or "
+            f"{_BY_HAND}"
         )
     return (activation("gelu", site),), site.wire

@@ -9,9 +9,9 @@ from typing import Any
 from .rules import Site, Wire
 from .steps import Node, Step
 
-ADDITIONS = {"add", "iadd", "sub", "isub", "subtract"}
-PRODUCTS = {"mul", "imul", "multiply"}
-QUOTIENTS = {"truediv", "itruediv", "div", "divide"}
+ADDITIONS = {"add", "sub", "subtract"}
+PRODUCTS = {"mul", "multiply"}
+QUOTIENTS = {"truediv", "div", "divide"}
 ARITHMETIC = ADDITIONS | PRODUCTS | QUOTIENTS
 CONCATENATIONS = {"cat", "concat", "concatenate"}
 

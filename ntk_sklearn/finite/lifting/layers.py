@@ -19,6 +19,7 @@ from ..affine import Affine
 from ..modules import FiniteNetwork, Part
 from .affine import check_channels, explicit, one_or_all
 from .rules import Read, Site, Wire, need_positions, read
+from .scales import find, parameter
 
 
 @read.register
@@ -80,11 +81,12 @@ def _check_ceil(layer: AvgPool, site: Site) -> None:
 @read.register(nn.AdaptiveAvgPool3d)
 def _(module: Any, site: Site) -> Read:
     rank = _rank(module)
-    if site.wire.units == rank and one_or_all(module.output_size) == 1:
+    size = module.output_size
+    wanted: Any = (size,) * rank if isinstance(size, int) or size is None else tuple(size)
+    if site.wire.units == rank and set(wanted) <= {1, None}:
         return (), site.wire
     site = need_positions(site, rank, "average pooling")
-    size, sizes = module.output_size, site.wire.sizes
-    wanted: Any = (size,) * rank if isinstance(size, int) or size is None else tuple(size)
+    sizes = site.wire.sizes
     if set(wanted) == {1}:
         return (GlobalAvgPool(),), Wire(site.wire.channels, 0, (), rank)
     if sizes is None:
@@ -110,6 +112,7 @@ def _(module: FiniteNetwork, site: Site) -> Read:
     for part in module.modules():
         if isinstance(part, Affine):
             _check_trained(part, site)
+    _check_unscaled(module, site)
     channels, *sizes = module.in_shape
     check_channels(channels, site.wire.channels, site, "channels")
     if site.wire.sizes not in (None, tuple(sizes)):
@@ -127,6 +130,18 @@ def _check_trained(part: Affine, site: Site) -> None:
         raise site.refuse(
             "requires_grad of its parameters has been changed since it was made from a tree; "
             "freeze layers by lr_multiplier and bias_ntk in the tree instead"
+        )
+
+
+def _check_unscaled(module: FiniteNetwork, site: Site) -> None:
+    how = site.reading.scales
+    names = [parameter(site, name) for name, _ in module.named_parameters()]
+    if how == "measured" or (
+        not isinstance(how, str) and any(find(how, name) is not None for name in names)
+    ):
+        raise site.refuse(
+            "its scales are those of the tree that it was made from; change w_std and b_std there, "
+            "and pass scales={...} with names of the other modules' parameters alone"
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from ...architecture import Layer, NetworkError, Shape, check_network
+from ..network import as_shape
 from .assemble import Assembly, Piece, in_one
 from .learned import placed, without
 from .overwritten import check_in_place
@@ -51,14 +52,16 @@ def from_module(
         NTK parametrization (Lee et al. 2019, eq. S37), and the NTK of the tree is the empirical
         NTK of the module up to O(1 / width), relative. "ntk": the same random function with the
         scales outside of standard normal parameters, in which every ``lr_multiplier`` is 1.
-        Parameters that do not require gradients are frozen in both.
+        Parameters that do not require gradients are frozen in both. Networks of `to_module` are
+        in the NTK parametrization; both give their own tree, multipliers included.
     scales : {"default", "measured"} or mapping
         Where `w_std` and `b_std` come from. "default": torch's own initialization, for which
         ``w_std = sqrt(1 / 3)`` and ``b_std = 1 / sqrt(3 fan_in)``; the parameters are checked to be
         such a draw. "measured": the root mean square of the parameters' values, whose relative
         error is about ``1 / sqrt(2 n)`` for n of them. A mapping gives the scales by the names of
         parameters, or patterns of names: ``{"0.weight": 1.4, "*.bias": 0.0}``; all others are as
-        in "default".
+        in "default". Networks of `to_module` keep the scales of their tree: "measured", and
+        names of their parameters, are refused.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def from_module(
     ShapeError
         Naming a submodule that does not fit `input_shape`.
     TypeError
-        If `module` is no module.
+        If `module` is no module, or `input_shape` is not of integers.
 
     Notes
     -----
@@ -125,10 +128,8 @@ def _checked(module: nn.Module, parametrization: str, scales: str | Mapping[str,
 def _wire(shape: Shape | Sequence[int] | None) -> Wire:
     if shape is None:
         return Wire()
-    if isinstance(shape, Shape):
-        return Wire(shape.channels, len(shape.spatial), shape.spatial)
-    channels, *spatial = map(int, shape)
-    return Wire(channels, len(spatial), tuple(spatial))
+    channels, spatial = as_shape(shape)
+    return Wire(channels, len(spatial), spatial)
 
 
 def _tree(steps: dict[Node, Step]) -> Piece:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...architecture import LayerNorm
+from .affine import check_channels
 from .learned import learned
 from .rules import Read, Site, read
 
@@ -28,6 +29,7 @@ def _(module: nn.RMSNorm, site: Site) -> Read:
 
 @read.register
 def _(module: nn.GroupNorm, site: Site) -> Read:
+    check_channels(module.num_channels, site.wire.channels, site, "channels")
     if module.num_groups == module.num_channels and module.num_groups > 1:
         raise site.refuse(
             "a group per channel normalizes over finitely many positions; take fewer groups, "

@@ -32,7 +32,9 @@ def _pooled(layer: Layer) -> Callable[[Site, tuple[Any, ...], dict[str, Any]], R
         given = dict(zip(("dim", "keepdim"), args, strict=False)) | kwargs
         axes, wire = given.get("dim"), site.wire
         axes = (axes,) if isinstance(axes, int) else tuple(axes or ())
-        rank = len(axes) if wire.rank is None else wire.rank
+        if wire.rank is None and axes and not {0, 1} & set(axes):
+            raise site.refuse(f"whether {axes} are all spatial axes is not known: pass input_shape")
+        rank = wire.rank or 0
         found = sorted(a % (rank + 2) for a in axes if -rank - 2 <= a < rank + 2)
         if not rank or wire.units or found != list(range(2, rank + 2)):
             raise site.refuse(

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from .rules import Site
+from .tracing import ROOT
 
 _KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-# Standard errors that a draw may be off: exceeded once in 10^9 draws.
+# Standard errors that a draw may be off: exceeded in 2 of 10^9 draws.
 _ERRORS = 6.0
 # The probability of that, for all draws to stay below what they do.
 _UNLIKELY = 1e-9
@@ -69,7 +70,7 @@ def _scale(module: nn.Module, name: str, fan_in: int, site: Site) -> float:
     values: Tensor = getattr(module, name)
     unit = sqrt(fan_in) if name == "weight" else 1.0
     how = site.reading.scales
-    given = None if isinstance(how, str) else find(how, _parameter(site, name))
+    given = None if isinstance(how, str) else find(how, parameter(site, name))
     if given is not None:
         return given
     where = f"{site.path}: the {'weights' if name == 'weight' else 'biases'}"
@@ -79,8 +80,9 @@ def _scale(module: nn.Module, name: str, fan_in: int, site: Site) -> float:
     return sqrt(1 / 3) if name == "weight" else sqrt(1 / (3 * fan_in))
 
 
-def _parameter(site: Site, name: str) -> str:
-    return name if site.path == "the module" else f"{site.path}.{name}"
+def parameter(site: Site, name: str) -> str:
+    """What the whole module calls a parameter of the module at the site."""
+    return name if site.path == ROOT else f"{site.path}.{name}"
 
 
 def find(scales: Mapping[str, float], name: str) -> float | None:

@@ -144,7 +144,8 @@ class Walk:
             return source[node.args[1]]
         if name != "getitem" and isinstance(source, Step):
             sizes = Sizes(source.wire)
-            return sizes[node.args[1]] if name == "size" and len(node.args) > 1 else sizes
+            axis = (*node.args[1:], node.kwargs.get("dim"))[0] if name == "size" else None
+            return sizes if axis is None else sizes[axis]
         raise site.refuse("parts of a signal are no layers; use the whole, or several modules")
 
 
