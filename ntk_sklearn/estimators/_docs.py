@@ -44,7 +44,7 @@ _PARTS = {
         What the rows of `X_fit_` were trained on.
     eigenvalues_, eigenvectors_ : ndarray
         Of the weighted kernel; empty where they were not needed.""",
-    "evaluation": """backend : {"auto", "reference", "empirical"}, default="auto"
+    "evaluation": """backend : {"auto", "fused", "reference", "empirical"}, default="auto"
         The evaluator of kernel tiles.
     device : {"auto", "cpu", "cuda", "cuda:0", ...}, default="auto"
         Where kernels are evaluated; solves are LAPACK's, in float64.

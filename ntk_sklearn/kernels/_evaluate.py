@@ -301,14 +301,16 @@ def explain(
 
     What would be refused is told, not raised; but for a `backend` that does not exist.
     """
+    names = [evaluator.name for evaluator in EVALUATORS]
+    if backend not in ("auto", *names):
+        raise ValueError(f"backend must be 'auto' or one of {names}, got {backend!r}")
     lines = [f"Gram of {n} x {n}, {problem.dtype} on {problem.device}"]
     if isinstance(problem, TermsProblem):
         return "\n".join([*lines, *_explain_terms(problem, n, backend, memory_budget)])
     for evaluator in EVALUATORS:
         why = evaluator.why_not(problem)
         lines.append(f"{evaluator.name}: {'; '.join(why) if why else 'can run'}")
-    names = [evaluator.name for evaluator in EVALUATORS]
-    if backend in ("auto", *names) and not _able(problem, backend):
+    if not _able(problem, backend):
         return "\n".join([*lines, f"chosen: none, backend={backend!r} would be refused"])
     chosen = choose(problem, EVALUATORS, backend)
     try:

@@ -164,8 +164,11 @@ class _NetworkKernel(Kernel):
     def explain(self, X: Any) -> str:
         """Who would compute the Gram of X, in which tiles and threads, in how much memory.
 
-        A line for every evaluator says that it can run the network, or why it cannot. Nothing is
-        computed, and a matrix that would be refused is told of, not raised.
+        Of a network, a line for every evaluator says that it can run it, or why it cannot. Of an
+        expression, there is a line for every network inside with the evaluator that would run it,
+        and for every average whether one argument is transformed or both, and why. The Gram is not
+        computed (an average evaluates its network at two random rows), and one that would be
+        refused is told of, not raised.
 
         Parameters
         ----------
@@ -298,7 +301,7 @@ _PARAMETERS = """Parameters
         weights and (0.01, 10) for biases (in expressions (1e-5, 1e5) for weights of a
         mixture and (0.01, 10) for gamma), and "fixed" for a preset's readout, whose scale is an
         amplitude (multiply by a ConstantKernel). Scales that are 0 are fixed.
-    backend : {"auto", "reference", "empirical"}, default="auto"
+    backend : {"auto", "fused", "reference", "empirical"}, default="auto"
         The evaluator; "auto" takes the first that can run the network (see `explain`).
     device : {"auto", "cpu", "cuda", "cuda:0", ...}, default="auto"
     dtype : {"float64", "float32"}, default="float64"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .groups import as_group, horizontal_flip
-from .parts import OfOne
+from .parts import OfOne, as_counted
 
 
 class Averaged(OfOne):
@@ -17,11 +17,12 @@ class Averaged(OfOne):
     is the kernel, NNGP and NTK, of the network :math:`\frac{1}{|G|} \sum_g f(g x)`, which gives
     transformed inputs the same output. The second form, with one argument transformed, needs
     :math:`k(g x, g z) = k(x, z)` for all g. It is used where that is known from the tree and
-    confirmed on a few rows: for any permutation of the rows of dense networks; for a flip of images
-    where every window mirrored is a window (not with even filters, or padding and pooling that
-    treat the two ends differently); for translations where every window shifts with the image (not
-    with zero padding, nor with strides and pooling that do not divide the step). Elsewhere, and for
-    finite widths, both arguments are transformed. `ntk_sklearn.kernels.NTK.explain` tells which.
+    confirmed by one pair of random rows, moved by at most three elements of the group: for any
+    permutation of the rows of dense networks; for a flip of images where every window mirrored is a
+    window (not with even filters, or padding and pooling that treat the two ends differently); for
+    translations where every window shifts with the image (not with zero padding, nor with strides
+    and pooling that do not divide the step). Elsewhere, and for finite widths, both arguments are
+    transformed. `ntk_sklearn.kernels.NTK.explain` tells which.
 
     Where the kernel has this invariance, kernel regression with :math:`k^G` is regression with k on
     all transformed copies of the training rows (Li et al. 2019, theorem 4.1): the mean predictions
@@ -35,6 +36,14 @@ class Averaged(OfOne):
     group : Group or array-like of int (order, n_features), default=horizontal_flip()
         `horizontal_flip`, `translations`, products of these (``*``), or the list of all
         permutations of a group: row g maps x to ``x[group[g]]``.
+
+    Raises
+    ------
+    TypeError
+        When evaluated: if `network` is no network, or `group` a function that makes groups.
+    ValueError
+        When evaluated: if a list of permutations is no group, or the group does not fit the rows
+        (flips and translations need the shape of images).
 
     References
     ----------
@@ -57,4 +66,4 @@ class Averaged(OfOne):
 
     def compared(self) -> dict[str, Any]:
         """The parameters, lists of permutations as groups."""
-        return {**super().compared(), "group": as_group(self.group)}
+        return {**super().compared(), "group": as_counted(self.group, as_group)}

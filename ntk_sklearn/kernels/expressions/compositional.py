@@ -48,7 +48,15 @@ class MyrtleCompositional(Expression):
     depth : {5, 7, 10}, default=5
     activation : {"relu", "exponential"}, default="relu"
     gamma : float, default=1.0
-        Of the exponential, a hyperparameter of the kernel there.
+        Of the exponential, a hyperparameter of the kernel there. 1 with "relu".
+
+    Raises
+    ------
+    ValueError
+        When evaluated: for another depth or activation; if `gamma` is not positive, or not 1 with
+        "relu"; as NTK.
+    TypeError
+        When evaluated: if `gamma` is no number.
 
     References
     ----------
@@ -102,14 +110,22 @@ class MyrtleCompositional(Expression):
                 f"activation of MyrtleCompositional must be one of {self.activations}, got "
                 f"{self.activation!r}"
             )
-        if self.activation == "relu":
-            return ABReLU(0.0, math.sqrt(2.0))
         if not isinstance(gamma, Tensor):
-            if isinstance(gamma, bool) or not isinstance(gamma, Real):
-                raise TypeError(f"gamma must be a positive number, got {gamma!r}")
-            if not 0 < float(gamma) < math.inf:
-                raise ValueError(f"gamma must be a positive number, got {gamma!r}")
-        return ShiftedExponential(gamma)
+            _check_gamma(gamma)
+        if self.activation == "exponential":
+            return ShiftedExponential(gamma)
+        if gamma != 1:
+            raise ValueError(
+                f"gamma is that of activation='exponential': leave it 1 with 'relu', got {gamma!r}"
+            )
+        return ABReLU(0.0, math.sqrt(2.0))
+
+
+def _check_gamma(gamma: Any) -> None:
+    if isinstance(gamma, bool) or not isinstance(gamma, Real):
+        raise TypeError(f"gamma must be a positive number, got {gamma!r}")
+    if not 0 < float(gamma) < math.inf:
+        raise ValueError(f"gamma must be a positive number, got {gamma!r}")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._validation import resolve_image_shape
 from ...architecture import Motion
 
 ImageShape = tuple[int, ...] | None
@@ -40,17 +41,30 @@ class Group(ABC):
         ----------
         X : array-like, (n, n_features) or images (n, channels, *spatial)
         image_shape : tuple of int or None
-            (channels, *spatial) of flattened rows.
+            (channels, *spatial) of flattened rows, one entry may be -1.
+
+        Returns
+        -------
+        ndarray, (order, n, n_features)
+            Flattened rows; those of the identity come first.
+
+        Raises
+        ------
+        ValueError
+            If the rows do not fit the group or `image_shape`.
         """
         rows = np.asarray(X)
         image_shape = rows.shape[1:] if image_shape is None and rows.ndim > 2 else image_shape
         rows = rows.reshape(len(rows), -1)
+        if image_shape is not None:
+            image_shape = resolve_image_shape(image_shape, rows.shape[1])
         found: np.ndarray = np.moveaxis(rows[:, elements(self, rows.shape[1], image_shape)], 1, 0)
         return found
 
     def __mul__(self, other: Group) -> Group:
         """The group of all products of elements of both."""
-        return Composed((self, other))
+        factors: Any = self, other  # of which kinds is checked there
+        return Composed(factors)
 
 
 @dataclass(frozen=True)
@@ -61,9 +75,18 @@ class Flip(Group):
     ----------
     axis : int, default=-1
         Counted from the end: -1 is the width, -2 the height.
+
+    Raises
+    ------
+    ValueError
+        If `axis` is no negative integer; for images of fewer axes.
     """
 
     axis: int = -1
+
+    def __post_init__(self) -> None:
+        _check_counted_from_the_end(self, self.axis)
+        object.__setattr__(self, "axis", int(self.axis))
 
     def indices(self, n_features: int, image_shape: ImageShape = None) -> np.ndarray:
         """The identity and the reflection; see `Group`."""
@@ -86,12 +109,29 @@ class Translations(Group):
     ----------
     step : int, default=1
         Must divide the sizes of the axes.
-    axes : tuple of int or None, default=None
-        Spatial axes counted from the end, -1 for the width; None is all.
+    axes : int, sequence of int or None, default=None
+        Spatial axes counted from the end, -1 for the width; None is all. Kept as a tuple.
+
+    Raises
+    ------
+    ValueError
+        If `step` is no integer >= 1, or an axis no negative integer; for images of fewer axes, or
+        of sizes that `step` does not divide.
     """
 
     step: int = 1
     axes: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        step = self.step
+        if isinstance(step, bool) or not isinstance(step, Integral) or step < 1:
+            raise ValueError(f"step of {self!r} must be an integer >= 1")
+        object.__setattr__(self, "step", int(step))
+        if self.axes is not None:
+            axes = tuple(self.axes) if np.iterable(self.axes) else (self.axes,)
+            for axis in axes:
+                _check_counted_from_the_end(self, axis)
+            object.__setattr__(self, "axes", tuple(int(axis) for axis in dict.fromkeys(axes)))
 
     def indices(self, n_features: int, image_shape: ImageShape = None) -> np.ndarray:
         """All translations, along the last axis fastest; see `Group`."""
@@ -111,17 +151,14 @@ class Translations(Group):
         return found
 
     def _axes(self, rank: int) -> tuple[int, ...]:
-        axes = tuple(range(-rank, 0)) if self.axes is None else tuple(self.axes)
+        axes = tuple(range(-rank, 0)) if self.axes is None else self.axes
         for axis in axes:
             _check_axis(self, axis, rank)
         return axes
 
     def _check(self, spatial: tuple[int, ...]) -> None:
-        step = self.step
-        if isinstance(step, bool) or not isinstance(step, Integral) or step < 1:
-            raise ValueError(f"step of {self!r} must be an integer >= 1")
         for axis in self._axes(len(spatial)):
-            if spatial[axis] % step:
+            if spatial[axis] % self.step:
                 raise ValueError(
                     f"{self!r} is no group on {spatial[axis]} positions: the step must divide "
                     "their number"
@@ -183,7 +220,7 @@ class Permutations(Group):
 class Composed(Group):
     """All products of elements of flips and translations, which form a group."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[Flip | Translations | Composed, ...]
 
     def __post_init__(self) -> None:
         for group in self.groups:
@@ -203,7 +240,7 @@ class Composed(Group):
 
     def generators(self, spatial: tuple[int, ...]) -> list[Motion]:
         """Those of all factors."""
-        return [m for group in self.groups for m in group.generators(spatial) or []]
+        return [m for group in self.groups for m in group.generators(spatial)]
 
     def __repr__(self) -> str:
         return " * ".join(map(repr, self.groups))
@@ -215,7 +252,24 @@ def horizontal_flip() -> Flip:
 
 
 def translations(step: int = 1, axes: tuple[int, ...] | None = None) -> Translations:
-    """Circular translations by multiples of `step`, along all spatial axes or some."""
+    """Circular translations by multiples of `step`, along all spatial axes or some.
+
+    Parameters
+    ----------
+    step : int, default=1
+        Must divide the sizes of the axes.
+    axes : int, sequence of int or None, default=None
+        Spatial axes counted from the end, -1 for the width; None is all.
+
+    Returns
+    -------
+    Translations
+
+    Raises
+    ------
+    ValueError
+        As `Translations` does.
+    """
     return Translations(step, axes)
 
 
@@ -243,8 +297,16 @@ def _places(group: Group, n_features: int, image_shape: ImageShape) -> np.ndarra
     return np.arange(n_features).reshape(image_shape)
 
 
-def _check_axis(group: Group, axis: Any, rank: int) -> None:
-    if isinstance(axis, bool) or not isinstance(axis, Integral) or not -rank <= int(axis) < 0:
+def _check_counted_from_the_end(group: Group, axis: Any) -> None:
+    if isinstance(axis, bool) or not isinstance(axis, Integral) or int(axis) >= 0:
+        raise ValueError(
+            f"axes of {group!r} count spatial axes from the end, negative integers: -1 for the "
+            f"width, -2 for the height; got {axis!r}"
+        )
+
+
+def _check_axis(group: Group, axis: int, rank: int) -> None:
+    if axis < -rank:
         raise ValueError(
             f"axes of {group!r} count spatial axes from the end: -1 for the width; the images have "
             f"{rank}"
@@ -258,11 +320,17 @@ def _sorted(indices: np.ndarray) -> np.ndarray:
 
 def _check_closed(indices: np.ndarray) -> None:
     known = {row.tobytes() for row in indices}
-    for k, row in enumerate(indices):
-        for j, composed in enumerate(indices[:, row]):
+    for row in indices:
+        for other, composed in zip(indices, indices[:, row], strict=True):
             if composed.tobytes() not in known:
                 raise ValueError(
-                    f"the permutations are no group: {list(row[:8])}... (of {k}) followed by that "
-                    f"of {j} is not among them. Add what is missing (with every element its powers "
-                    "and products, and the identity)"
+                    f"the permutations are no group: {_told(composed)} is not among them, which "
+                    f"{_told(other)} followed by {_told(row)} is. Add what is missing (with every "
+                    "element its powers and products, and the identity)"
                 )
+
+
+def _told(row: np.ndarray, most: int = 8) -> str:
+    """The start of a permutation, printed."""
+    start = str(row[:most].tolist())
+    return start if len(row) <= most else f"{start[:-1]}, ...]"

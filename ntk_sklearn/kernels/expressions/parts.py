@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .._expression import Expression
-from .._network import with_default_network
+from .._network import as_network, with_default_network
 
 
 class OfOne(Expression):
@@ -34,9 +35,10 @@ class OfSeveral(Expression):
 
     def parts(self) -> dict[str, Any]:
         """The networks by their place, "0", "1" and so on."""
-        if isinstance(self.networks, (str, Expression)) or not hasattr(self.networks, "__iter__"):
+        if isinstance(self.networks, str) or not isinstance(self.networks, Sequence):
             raise TypeError(
-                f"{type(self).__name__} takes a sequence of networks, got {self.networks!r}"
+                f"{type(self).__name__} takes a sequence of networks, as in "
+                f"{type(self).__name__}([a, b]), got {self.networks!r}"
             )
         found = {str(k): network for k, network in enumerate(self.networks)}
         if not found:
@@ -50,7 +52,7 @@ class OfSeveral(Expression):
 
     def compared(self) -> dict[str, Any]:
         """The parameters, sequences as tuples."""
-        return {**super().compared(), "networks": tuple(self.networks)}
+        return {**super().compared(), "networks": as_counted(self.networks, tuple)}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters, and with `deep` those of the networks by their place."""
@@ -65,11 +67,43 @@ class OfSeveral(Expression):
         return params
 
     def set_params(self, **params: Any) -> OfSeveral:
-        """Set parameters, ``1`` and ``1__depth`` in the second network."""
+        """Set parameters: ``1`` is the second network, ``1__depth`` its depth.
+
+        ``1__depth`` works also where the network is None, the default.
+        """
         if "networks" in params:
             self.networks = params.pop("networks")
         placed = {name: params.pop(name) for name in [*params] if name in self.parts()}
+        for name in params:
+            place, dots, _ = name.partition("__")
+            if dots and place not in placed and self.parts().get(place, place) is None:
+                placed[place] = as_network(None)
         if placed:
-            self.networks = type(self.networks)((self.parts() | placed).values())
+            kind = list if isinstance(self.networks, list) else tuple
+            self.networks = kind((self.parts() | placed).values())
         super().set_params(**params)
         return self
+
+
+def of_one_sequence(init: Callable[..., None]) -> Callable[..., None]:
+    """An `__init__` that takes one sequence, and says so where it is given several networks."""
+
+    @functools.wraps(init)  # scikit-learn reads the parameters from the signature
+    def checked(self: Any, *networks: Any, **named: Any) -> None:
+        if len(networks) > 1:
+            name = type(self).__name__
+            raise TypeError(
+                f"{name} takes one sequence of networks, as in {name}([a, b]), got "
+                f"{len(networks)} arguments"
+            )
+        init(self, *networks, **named)
+
+    return checked
+
+
+def as_counted(given: Any, read: Callable[[Any], Any]) -> Any:
+    """A parameter as it counts, or printed where it is refused: what is compared never raises."""
+    try:
+        return read(given)
+    except (TypeError, ValueError):
+        return repr(given)

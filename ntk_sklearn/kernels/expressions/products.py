@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .parts import OfSeveral
+from .parts import OfSeveral, of_one_sequence
 
 
 class Multiplied(OfSeveral):
@@ -22,7 +22,16 @@ class Multiplied(OfSeveral):
 
     Parameters
     ----------
-    networks : sequence of Preset, Layer or Expression
+    networks : sequence of Preset, Layer, Expression or None
+        A list or a tuple; None in it is ``FullyConnected()``.
+
+    Raises
+    ------
+    TypeError
+        When evaluated: if `networks` is no sequence, or an entry no network.
+    ValueError
+        When evaluated: if there is no network,
+        or for the NTK, if a part is no network.
 
     See Also
     --------
@@ -35,5 +44,6 @@ class Multiplied(OfSeveral):
     >>> kernel = NNGP(Multiplied([FullyConnected(1), FullyConnected(0, b_std=1.0)]))
     """
 
+    @of_one_sequence
     def __init__(self, networks: Any) -> None:
         self.networks = networks

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .._expression import Expression
-from .parts import OfOne, OfSeveral
+from .._network import finite_width
+from .parts import OfOne, OfSeveral, as_counted
 
 
 class Added(OfSeveral):
@@ -22,9 +23,17 @@ class Added(OfSeveral):
 
     Parameters
     ----------
-    networks : sequence of Preset, Layer or Expression
+    networks : sequence of Preset, Layer, Expression or None
+        A list or a tuple; None in it is ``FullyConnected()``.
     weights : sequence of float or None, default=None
         One positive number for each network, which no optimizer changes; None is 1 for each.
+
+    Raises
+    ------
+    TypeError
+        When evaluated: if `networks` is no sequence, or an entry no network.
+    ValueError
+        When evaluated: if there is no network, or `weights` are not one positive number for each.
 
     Examples
     --------
@@ -40,7 +49,8 @@ class Added(OfSeveral):
 
     def compared(self) -> dict[str, Any]:
         """The parameters, weights as they count."""
-        return {**super().compared(), "weights": tuple(self.numbers())}
+        weights = as_counted(self.weights, lambda _: tuple(self.numbers()))
+        return {**super().compared(), "weights": weights}
 
     def numbers(self) -> list[float]:
         """The weights, one for each network."""
@@ -57,11 +67,25 @@ class Mixture(Added):
     networks: the weight of one that does not help falls towards its lower bound. As a prior it is
     that of independent networks side by side, added up; see `Added`.
 
+    Parts of a finite width are refused: where an expression has one, none of its scales can be
+    learned, the weights neither. So it is with a mixture beside such a part in another expression:
+    its weights are fixed.
+
     Parameters
     ----------
-    networks : sequence of Preset, Layer or Expression
+    networks : sequence of Preset, Layer, Expression or None
+        A list or a tuple; None in it is ``FullyConnected()``.
     weights : sequence of float or None, default=None
         Where the search starts; None is 1 / (number of networks) for each.
+
+    Raises
+    ------
+    TypeError
+        When evaluated: if `networks` is no sequence, or an entry no network.
+    ValueError
+        When evaluated: if there is no network,
+        `weights` are not one positive number for each, or a network has a finite width: `Added`
+        takes these, with given weights.
 
     Examples
     --------
@@ -85,6 +109,11 @@ class Mixture(Added):
     def numbers(self) -> list[float]:
         """The weights, one for each network."""
         n = len(self.parts())
+        if finite_width(self) is not None:
+            raise ValueError(
+                "Mixture learns its weights, which kernels of a finite width do not allow: take "
+                "Added(networks, weights) with given weights, or infinite widths"
+            )
         return super().numbers() if self.weights is not None else [1.0 / n] * n
 
 
@@ -94,7 +123,7 @@ class DepthAveraged(OfOne):
     .. math:: k = \sum_d w_d k_d, \qquad \textstyle\sum_d w_d = 1
 
     is the kernel of the networks of all these depths side by side, each with a share of the output.
-    They have the same scales, and begin alike: one pass over the layers of the deepest gives all.
+    They have the same scales; what they begin with alike is computed once.
 
     Parameters
     ----------
@@ -103,6 +132,14 @@ class DepthAveraged(OfOne):
     depths : sequence of int, default=(1, 2, 3, 4, 5)
     weights : sequence of float or None, default=None
         Relative weights of the depths; None are equal ones.
+
+    Raises
+    ------
+    TypeError
+        When evaluated: if `network` is no preset with a parameter `depth`.
+    ValueError
+        When evaluated: if `depths` is no sequence of integers, or `weights` are not one positive
+        number for each.
 
     Examples
     --------
@@ -124,8 +161,9 @@ class DepthAveraged(OfOne):
 
     def compared(self) -> dict[str, Any]:
         """The parameters, sequences as tuples."""
-        sequences = {"depths": tuple(self.depths), "weights": tuple(self.numbers())}
-        return {**super().compared(), **sequences}
+        depths = as_counted(self.depths, tuple)
+        weights = as_counted(self.weights, lambda _: tuple(self.numbers()))
+        return {**super().compared(), "depths": depths, "weights": weights}
 
     def numbers(self) -> list[float]:
         """The weights of the depths, which sum to 1."""

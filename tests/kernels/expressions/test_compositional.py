@@ -120,6 +120,8 @@ def test_classifier():
         (MyrtleCompositional(activation="erf"), "activation of MyrtleCompositional"),
         (MyrtleCompositional(activation="exponential", gamma=-1.0), "gamma must be"),
         (MyrtleCompositional(activation="exponential", gamma="1"), "gamma must be"),
+        (MyrtleCompositional(gamma=-3), "gamma must be"),
+        (MyrtleCompositional(gamma=0.5), "leave it 1 with 'relu'"),
     ],
 )
 def test_errors_name_what_is_wrong(expression, message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -75,14 +76,64 @@ def test_what_is_no_group(indices, message):
         Permutations(indices)
 
 
+def test_what_is_missing_is_told_in_plain_numbers():
+    told = r"\[2, 0, 1\] is not among them, which \[1, 2, 0\] followed by \[1, 2, 0\] is"
+    with pytest.raises(ValueError, match=told):
+        Permutations(np.array([[0, 1, 2], [1, 2, 0]]))
+    with pytest.raises(ValueError, match=r"\[0, 1, 2, 3, 4, 5, 6, 7, \.\.\.\] is not among"):
+        Permutations([[*range(9), 10, 9]])
+
+
+def test_missing_product_is_the_first_one_followed_by_the_second():
+    first, second = np.array([1, 0, 2]), np.array([0, 2, 1])
+    with pytest.raises(ValueError, match="no group") as caught:
+        Permutations([first, second, [0, 1, 2]])
+    missing, one, other = (
+        np.array(found.split(", "), dtype=int)
+        for found in re.findall(r"\[([\d, ]+)\]", str(caught.value))
+    )
+    np.testing.assert_array_equal(np.arange(3.0)[one][other], np.arange(3.0)[missing])
+
+
+@pytest.mark.parametrize("axes", [-1, [-1], (-1,), np.array([-1]), (-1, -1)], ids=repr)
+def test_axes_come_in_any_form(axes):
+    group = Translations(np.int64(2), axes)
+    assert group == Translations(2, (-1,))
+    assert repr(group) == "Translations(step=2, axes=(-1,))"
+    assert hash(group) == hash(Translations(2, (-1,)))
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: Flip("x"), "count spatial axes from the end"),
+        (lambda: Flip(0), "count spatial axes from the end"),
+        (lambda: Flip(True), "count spatial axes from the end"),
+        (lambda: Translations(axes="ab"), "count spatial axes from the end"),
+        (lambda: Translations(axes=(-1, 1)), "count spatial axes from the end"),
+        (lambda: Translations(0), "integer >= 1"),
+        (lambda: Translations(1.5), "integer >= 1"),
+    ],
+)
+def test_parameters_are_checked_when_a_group_is_made(made, message):
+    with pytest.raises(ValueError, match=message):
+        made()
+
+
+def test_orbit_reads_image_shape_as_kernels_do():
+    np.testing.assert_array_equal(Flip().orbit(x[None], [2, -1, 4]), Flip().orbit(image[None]))
+    with pytest.raises(ValueError, match="has 27 values, X has 24 features"):
+        Flip().orbit(x[None], (3, 3, 3))
+
+
 def test_rows_that_do_not_fit():
     with pytest.raises(ValueError, match="permutes 2 features, the rows have 3"):
         Permutations([[0, 1]]).indices(3)
     with pytest.raises(ValueError, match="must divide"):
         Translations(2).indices(24, SHAPE)
     with pytest.raises(ValueError, match="count spatial axes"):
-        Flip(1).indices(24, SHAPE)
-    with pytest.raises(ValueError, match="integer >= 1"):
-        Translations(0).indices(24, SHAPE)
+        Flip(-3).indices(24, SHAPE)
+    with pytest.raises(ValueError, match="the images have 2"):
+        Translations(axes=-3).indices(24, SHAPE)
     with pytest.raises(TypeError, match="can be multiplied"):
         Flip() * Permutations([[0, 1]])

@@ -84,6 +84,37 @@ def test_parameters_of_the_default_network():
     assert kernel.network == Normalized(FullyConnected(1))
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_parameters_of_a_default_network_among_several(kind):
+    expression = Added(kind([None, FullyConnected(1)]))
+    expression.set_params(**{"0__depth": 2, "1__depth": 4})
+    assert expression == Added([FullyConnected(2), FullyConnected(4)])
+    assert type(expression.networks) is kind
+    assert NTK(Added([None]))(X).tolist() == NTK(FullyConnected())(X).tolist()
+
+
+def test_networks_one_by_one_are_refused_with_the_remedy():
+    with pytest.raises(TypeError, match=r"one sequence of networks, as in Multiplied\(\[a, b\]\)"):
+        Multiplied(FullyConnected(1), FullyConnected(2))
+    assert [*Multiplied([TREE]).get_params(deep=False)] == ["networks"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Added([TREE], weights=[-1.0]), Added([TREE], weights=[-2.0])),
+        (Mixture([TREE], weights=np.zeros(2)), Mixture([TREE])),
+        (Added(TREE), Added([TREE])),
+        (DepthAveraged(depths=3), DepthAveraged(depths=4)),
+        (DepthAveraged(weights="a"), DepthAveraged()),
+        (Averaged(group=[[1, 0]]), Averaged(group=[[0, 1]])),
+    ],
+)
+def test_what_is_refused_can_be_compared(one, other):
+    assert one == clone(one)
+    assert one != other
+
+
 def test_theta_has_the_scales_of_all_parts():
     kernel = NNGP(Mixture([FullyConnected(1), Normalized(TREE)], weights=[0.5, 2.0]))
     names = [h.name for h in kernel.hyperparameters if not h.fixed]

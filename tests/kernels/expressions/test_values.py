@@ -238,6 +238,11 @@ def test_all_depths_are_computed_in_one_pass():
     [
         (Added([]), "at least one"),
         (Added(RELU), "sequence of networks"),
+        (Added(RELU, ERF), r"as in Added\(\[a, b\]\)"),
+        (Added(network for network in (RELU, ERF)), "sequence of networks"),
+        (Added({RELU.depth: RELU}), "sequence of networks"),
+        (Mixture([RELU, FullyConnected(1, width=8)]), r"Added\(networks, weights\)"),
+        (Normalized(Mixture([Normalized(FullyConnected(1, width=8))])), "finite width"),
         (Added([RELU], weights=[1.0, 2.0]), "1 positive numbers"),
         (Added([RELU], weights=[0.0]), "1 positive numbers"),
         (Mixture([RELU, ERF], weights=[1.0, -2.0]), "2 positive numbers"),
@@ -250,6 +255,14 @@ def test_all_depths_are_computed_in_one_pass():
 def test_errors_name_what_is_wrong(expression, message):
     with pytest.raises((ValueError, TypeError), match=message):
         NTK(expression)(X)
+
+
+def test_a_backend_that_does_not_exist_is_told_of_before_anything_else():
+    for network in (RELU, Normalized(RELU)):
+        with pytest.raises(ValueError, match="backend must be 'auto' or one of"):
+            NTK(network, backend="nope").explain(X)
+    told = NTK(Normalized(RELU), backend="empirical").explain(X)
+    assert "refused: backend='empirical' cannot evaluate" in told
 
 
 def test_product_of_kernels_that_are_no_networks_has_an_nngp():
