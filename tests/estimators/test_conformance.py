@@ -15,8 +15,14 @@ from ntk_sklearn.networks import Convolutional
 KINDS = [NTKRegressor, NTKClassifier, NNGPRegressor, NNGPClassifier]
 
 
-@parametrize_with_checks([*(kind() for kind in KINDS), NNGPClassifier(method="laplace")])
+@parametrize_with_checks([kind() for kind in KINDS])
 def test_dense(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([NNGPClassifier(method="laplace")])
+def test_laplace(estimator, check):
     check(estimator)
 
 

@@ -138,6 +138,7 @@ def test_classifier_equals_grid_search(labels, class_weight):
     assert set(vars(model)) - set(model.get_params()) <= set(vars(search))
 
 
+@pytest.mark.slow
 def test_methods_are_compared():
     rows, labels = WINE[::3], LABELS[::3]
     methods = ("dirichlet", "laplace")

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch_modules import CASES, WIDTH, Calls
 
 from ntk_sklearn import NTKRegressor
-from ntk_sklearn.duals import ABReLU, LeakyReLU, base
+from ntk_sklearn.duals import ELU, ABReLU, LeakyReLU, Softplus, base
 from ntk_sklearn.finite import to_module
 from ntk_sklearn.finite.network import affine_layers
 from ntk_sklearn.networks import (
@@ -311,3 +311,9 @@ def test_activations_are_found_by_name_and_keep_torchs_parameters(monkeypatch) -
     monkeypatch.setitem(base._registry, "elu", ABReLU)
     with pytest.raises(NetworkError, match=r"^3: the activation elu .*default parameters alone"):
         from_module(module)
+
+
+def test_parameters_of_activations_are_read():
+    module = nn.Sequential(nn.Linear(3, 8), nn.Softplus(2), nn.Linear(8, 8), nn.ELU(0.5))
+    found = from_module(nn.Sequential(*module, nn.Linear(8, 1))).layers
+    assert [found[k].function for k in (1, 3)] == [Softplus(2.0), ELU(0.5)]

@@ -104,7 +104,6 @@ NO_LIMIT = {
         rows(nn.GELU("tanh")), None, r"^body\.1: .*no registered name.*nn\.GELU\(\).*Elementwise",
     ),
     "early softplus": (rows(nn.Softplus(1, 0.1)), None, r"^body\.1: threshold=0\.1 .*default, 20"),
-    "steep softplus": (rows(nn.Softplus(2)), None, r"^body\.1: .*Activation\(Elementwise"),
     "open hardtanh": (
         rows(nn.Hardtanh(0, torch.inf)), None, r"^body\.1: its max_val must be finite.*nn\.ReLU",
     ),

@@ -86,7 +86,7 @@ def test_batch_of_kernels_in_pieces(case, call, request, monkeypatch):
 
 @pytest.mark.usefixtures("tiled")
 @pytest.mark.filterwarnings("ignore:Please use `torch.vmap`:FutureWarning")  # torch's own call
-@pytest.mark.parametrize("case", ["dense ntk", "pooled"])
+@pytest.mark.parametrize("case", ["dense ntk", pytest.param("pooled", marks=pytest.mark.slow)])
 @calls
 def test_first_and_second_derivatives_agree_with_differences(case, call):
     kernel = make(case, ard_num_dims=6)
@@ -100,6 +100,7 @@ def test_first_and_second_derivatives_agree_with_differences(case, call):
     assert torch.autograd.gradgradcheck(value, leaves, fast_mode=True)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiled")
 def test_all_second_derivatives_of_a_small_gram(monkeypatch):
     monkeypatch.setattr(_evaluate, "gradient_side", lambda *_: 1)

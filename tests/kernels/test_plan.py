@@ -84,7 +84,7 @@ def test_threads_are_told(evaluators, n):
 
 
 @pytest.mark.parametrize("concurrent", [True, False])
-@pytest.mark.parametrize("side", [1, 7, 48, 1000])
+@pytest.mark.parametrize("side", [pytest.param(1, marks=pytest.mark.slow), 7, 48, 1000])
 def test_tiles_are_as_many_as_are_told(evaluators, side, concurrent):
     seen = []
     fake = Fake(side=side, least=side, concurrent=concurrent)
