@@ -51,7 +51,8 @@ CASES = {
         28,
     ),
     "resized": (
-        "Serial(Conv(3), Activation('relu'), Resize((9, 6), 'linear'), GlobalAvgPool(), Dense())",
+        "Serial(Conv(3), Activation('relu'), Resize((9, 6), 'linear'), Conv(3), "
+        "Activation('relu'), GlobalAvgPool(), Dense())",
         "(1, 6, 6)",
         36,
         28,
