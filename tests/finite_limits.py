@@ -48,6 +48,15 @@ def extrapolated(narrow: Sample, wide: Sample) -> Sample:
     return Sample(b * wide.mean - a * narrow.mean, error)
 
 
+def distances(tree: Layer, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """How far random networks are from the recursion: (nngp, ntk) in errors, and in entries."""
+    x = inputs(shape)
+    claimed = limit(tree, x)
+    found = extrapolated(*(sample(tree, x, width, n_networks=100) for width in WIDTHS))
+    off = (found.mean - claimed).abs()
+    return (off / found.error).amax((1, 2)), off.amax((1, 2)) / claimed.amax((1, 2))
+
+
 def inputs(shape: tuple[int, ...]) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randn(4, *shape, generator=generator, dtype=torch.float64)

@@ -83,7 +83,7 @@ def signal_rule(layer: Layer, signal: Signal, path: str) -> Signal:
 @signal_rule.register(Dense)
 @signal_rule.register(Conv)
 def _(layer: Layer, signal: Signal, path: str) -> Signal:
-    spatial, graph = isinstance(layer, Conv), signal.graph
+    spatial, graph = not isinstance(layer, Dense), signal.graph
     return Signal(True, why_not="", fresh=True, wide=True, spatial=spatial, graph=graph)
 
 
@@ -122,7 +122,7 @@ def _(layer: Serial, signal: Signal, path: str) -> Signal:
 
 @signal_rule.register
 def _(layer: Sum, signal: Signal, path: str) -> Signal:
-    ends = _branches(layer, signal, path)
+    ends = branch_ends(layer.branches, signal, path)
     for k, end in enumerate(ends):
         if not end.gaussian:
             raise NetworkError(
@@ -140,14 +140,21 @@ def _(layer: Sum, signal: Signal, path: str) -> Signal:
         )
     # with one stale branch the sum is as fresh as what entered it; signal.gaussian holds by then
     fresh = not stale or signal.fresh
-    mixed = any(end.mixed for end in ends)
-    normalized = any(end.normalized for end in ends)
-    return Signal(True, "", fresh, True, ends[0].spatial, mixed, normalized, signal.graph)
+    return Signal(
+        gaussian=True,
+        why_not="",
+        fresh=fresh,
+        wide=True,
+        spatial=ends[0].spatial,
+        mixed=any(end.mixed for end in ends),
+        normalized=any(end.normalized for end in ends),
+        graph=signal.graph,
+    )
 
 
 @signal_rule.register
 def _(layer: Concat, signal: Signal, path: str) -> Signal:
-    ends = _branches(layer, signal, path)
+    ends = branch_ends(layer.branches, signal, path)
     for k, end in enumerate(ends):
         if not end.wide:
             raise NetworkError(
@@ -161,8 +168,9 @@ def _(layer: Concat, signal: Signal, path: str) -> Signal:
     return Signal(gaussian=False, why_not=why, fresh=fresh, wide=True, mixed=True, graph=graph)
 
 
-def _branches(layer: Sum | Concat, signal: Signal, path: str) -> list[Signal]:
+def branch_ends(branches: tuple[Layer, ...], signal: Signal, path: str) -> list[Signal]:
     """The ends of all branches, with freshness counted from this branching point."""
     start = replace(signal, fresh=False)
-    paths = [join(path, f"branches.{k}") for k in range(len(layer.branches))]
-    return [signal_rule(b, start, p) for b, p in zip(layer.branches, paths, strict=True)]
+    return [
+        signal_rule(branch, start, join(path, f"branches.{k}")) for k, branch in enumerate(branches)
+    ]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from numbers import Integral
 
-from ._paths import at, join
-from .checks import NetworkError, Signal, signal_rule
+from ._paths import at
+from .checks import NetworkError, Signal, branch_ends, signal_rule
 from .layers import Layer, _as_layers
-from .layout import Positions, positions_rule
-from .shapes import Shape, infer_shape, need_image, shape_rule
+from .shapes import Shape, branch_shapes, need_image, shape_rule
 from .windows import ShapeError
 
 
@@ -47,10 +46,7 @@ class ConcatPositions(Layer):
 
 @shape_rule.register
 def _(layer: ConcatPositions, shape: Shape, path: str) -> Shape:
-    ends = [
-        infer_shape(branch, shape, join(path, f"branches.{k}"))
-        for k, branch in enumerate(layer.branches)
-    ]
+    ends = branch_shapes(layer.branches, shape, path)
     for end in ends:
         need_image(end)
     sizes, a = [end.spatial for end in ends], layer.axis
@@ -59,18 +55,9 @@ def _(layer: ConcatPositions, shape: Shape, path: str) -> Shape:
     return Shape(ends[0].channels, (*sizes[0][:a], sum(s[a] for s in sizes), *sizes[0][a + 1 :]))
 
 
-@positions_rule.register
-def _(layer: ConcatPositions, after: Positions) -> Positions:
-    return max(positions_rule(branch, after) for branch in layer.branches)
-
-
 @signal_rule.register
 def _(layer: ConcatPositions, signal: Signal, path: str) -> Signal:
-    start = replace(signal, fresh=False)  # counted from this branching point
-    ends = [
-        signal_rule(branch, start, join(path, f"branches.{k}"))
-        for k, branch in enumerate(layer.branches)
-    ]
+    ends = branch_ends(layer.branches, signal, path)
     stale = [k for k, end in enumerate(ends) if not end.fresh]
     if len(stale) > 1:
         raise NetworkError(

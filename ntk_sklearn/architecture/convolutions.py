@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 from ._values import as_axes, as_padding
-from .checks import Signal, signal_rule
+from .checks import signal_rule
 from .layers import Axes, Conv, Layer, Padding, _check_affine, scale_field
 from .shapes import Shape, need_image, shape_rule
 from .windows import ShapeError, Window, axis_padding, per_axis
@@ -124,10 +124,8 @@ def _(layer: ConvLocal, shape: Shape, path: str) -> Shape:
     return shape_rule(layer.shared, shape, path)
 
 
-@signal_rule.register(ConvTranspose)
-@signal_rule.register(ConvLocal)
-def _(layer: Layer, signal: Signal, path: str) -> Signal:
-    return signal_rule(Conv(), signal, path)
+for _kind in (ConvTranspose, ConvLocal):
+    signal_rule.register(_kind, signal_rule.dispatch(Conv))
 
 
 def transposed_windows(layer: ConvTranspose, spatial: tuple[int, ...]) -> tuple[Window, ...]:

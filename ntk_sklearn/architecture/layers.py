@@ -288,11 +288,10 @@ def LocalAvgPool(radius: Axes) -> AvgPool:
             raise TypeError(f"radius must be an int or a tuple of ints, got {radius!r}")
         if value < 0:
             raise ValueError(f"radius must not be negative, got {radius!r}")
-    window = tuple(2 * int(value) + 1 for value in radii)
     padding = tuple((int(value), int(value)) for value in radii)
     if isinstance(radius, (tuple, list)):
-        return AvgPool(window, (1,) * len(window), padding)
-    return AvgPool(window[0], 1, padding[0])
+        return AvgPool(tuple(2 * r + 1 for r, _ in padding), (1,) * len(radii), padding)
+    return AvgPool(2 * int(radius) + 1, 1, padding[0])
 
 
 def _as_layers(layers: Iterable[Any], name: str, minimum: int = 0) -> tuple[Layer, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import singledispatch
 
-from .layers import AvgPool, Concat, GlobalAvgPool, GlobalSumPool, Layer, Serial, Sum, SumPool
+from .layers import AvgPool, GlobalAvgPool, GlobalSumPool, Layer, Serial, SumPool
 
 
 class Positions(IntEnum):
@@ -27,8 +27,12 @@ def demanded_positions(network: Layer) -> Positions:
 
 @singledispatch
 def positions_rule(layer: Layer, after: Positions) -> Positions:
-    """Pairs demanded in front of a layer for those demanded behind it: one rule per layer type."""
-    return after
+    """Pairs demanded in front of a layer for those demanded behind it: one rule per layer type.
+
+    Of branches all that any of them demands; other layers without a rule ask for no more.
+    """
+    branches: tuple[Layer, ...] = getattr(layer, "branches", ())
+    return max((positions_rule(branch, after) for branch in branches), default=after)
 
 
 @positions_rule.register(AvgPool)
@@ -44,9 +48,3 @@ def _(layer: Serial, after: Positions) -> Positions:
     for child in reversed(layer.layers):
         after = positions_rule(child, after)
     return after
-
-
-@positions_rule.register(Sum)
-@positions_rule.register(Concat)
-def _(layer: Sum | Concat, after: Positions) -> Positions:
-    return max(positions_rule(branch, after) for branch in layer.branches)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ._paths import at, join
-from .checks import NetworkError, Signal, signal_rule
+from ._paths import at
+from .checks import NetworkError, Signal, branch_ends, signal_rule
 from .layers import Layer, Sum, _as_layers
-from .layout import Positions, positions_rule
-from .shapes import Shape, shape_rule
+from .shapes import shape_rule
 
 
 @dataclass(frozen=True, repr=False, init=False)
@@ -45,23 +44,12 @@ class Product(Layer):
         return f"Product({', '.join(map(repr, self.branches))})"
 
 
-@shape_rule.register
-def _(layer: Product, shape: Shape, path: str) -> Shape:
-    return shape_rule(Sum(*layer.branches), shape, path)  # branches must agree in the same way
-
-
-@positions_rule.register
-def _(layer: Product, after: Positions) -> Positions:
-    return max(positions_rule(branch, after) for branch in layer.branches)
+shape_rule.register(Product, shape_rule.dispatch(Sum))  # branches must agree in the same way
 
 
 @signal_rule.register
 def _(layer: Product, signal: Signal, path: str) -> Signal:
-    start = replace(signal, fresh=False)  # counted from this branching point
-    ends = [
-        signal_rule(branch, start, join(path, f"branches.{k}"))
-        for k, branch in enumerate(layer.branches)
-    ]
+    ends = branch_ends(layer.branches, signal, path)
     stale = [k for k, end in enumerate(ends) if not end.fresh]
     mixed = [k for k, end in enumerate(ends) if end.mixed]
     _check_wide(layer, ends, path)

@@ -119,13 +119,17 @@ def _(layer: Serial, shape: Shape, path: str) -> Shape:
 @shape_rule.register(Sum)
 @shape_rule.register(Concat)
 def _(layer: Sum | Concat, shape: Shape, path: str) -> Shape:
-    shapes = [
-        infer_shape(branch, shape, join(path, f"branches.{k}"))
-        for k, branch in enumerate(layer.branches)
-    ]
+    shapes = branch_shapes(layer.branches, shape, path)
     if len({s.spatial for s in shapes}) > 1:
         raise ShapeError(f"the branches end in different shapes {[s.spatial for s in shapes]}")
     return shapes[0]
+
+
+def branch_shapes(branches: tuple[Layer, ...], shape: Shape, path: str) -> list[Shape]:
+    """Shapes behind all branches."""
+    return [
+        infer_shape(branch, shape, join(path, f"branches.{k}")) for k, branch in enumerate(branches)
+    ]
 
 
 def need_image(shape: Shape) -> None:

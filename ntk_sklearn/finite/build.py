@@ -10,6 +10,7 @@ from ..architecture import (
     Activation,
     AvgPool,
     Concat,
+    ConcatPositions,
     Conv,
     Dense,
     Flatten,
@@ -17,6 +18,7 @@ from ..architecture import (
     GlobalSumPool,
     Identity,
     Layer,
+    Product,
     Serial,
     ShapeError,
     Sum,
@@ -115,10 +117,7 @@ def _(layer: Serial, wire: Wire, channels: int, width: int) -> tuple[Part, Wire]
 
 @build.register
 def _(layer: Sum, wire: Wire, channels: int, width: int) -> tuple[Part, Wire]:
-    parts, ends = _branches(layer, (1.0,) * len(layer.branches), wire, channels, width)
-    found = [end.channels for end in ends]
-    if len(set(found)) > 1:
-        raise ShapeError(f"{layer!r}: the branches of a sum end in {found} channels")
+    parts, ends = alike(layer, wire, channels, width)
     return Branches(parts, concatenate=False), ends[0]
 
 
@@ -129,8 +128,23 @@ def _(layer: Concat, wire: Wire, channels: int, width: int) -> tuple[Part, Wire]
     return Branches(parts, concatenate=True), end
 
 
+def alike(
+    layer: Sum | Product | ConcatPositions, wire: Wire, channels: int, width: int
+) -> tuple[list[Part], list[Wire]]:
+    """Branches that end in equally many channels."""
+    parts, ends = _branches(layer, (1.0,) * len(layer.branches), wire, channels, width)
+    found = [end.channels for end in ends]
+    if len(set(found)) > 1:
+        raise ShapeError(f"{layer!r}: its branches must agree, but end in {found} channels")
+    return parts, ends
+
+
 def _branches(
-    layer: Sum | Concat, shares: tuple[float, ...], wire: Wire, channels: int, width: int
+    layer: Sum | Concat | Product | ConcatPositions,
+    shares: tuple[float, ...],
+    wire: Wire,
+    channels: int,
+    width: int,
 ) -> tuple[list[Part], list[Wire]]:
     """Branches with numbers of channels in proportion to the shares (all 1 for a sum)."""
     probes = [build(branch, wire, 1, width)[1] for branch in layer.branches]

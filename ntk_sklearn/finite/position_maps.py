@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -11,12 +13,10 @@ from ..architecture import (
     GraphInput,
     Matrix,
     PositionMap,
-    ShapeError,
-    Sum,
     axis_maps,
     check_nodes,
 )
-from .build import Wire, build
+from .build import Wire, alike, build
 from .modules import Branches, Part, Run, Tape
 
 
@@ -109,13 +109,7 @@ def _(layer: GraphInput, wire: Wire, channels: int, width: int) -> tuple[Part, W
 
 @build.register
 def _(layer: ConcatPositions, wire: Wire, channels: int, width: int) -> tuple[Part, Wire]:
-    ends = [build(branch, wire, channels, width)[1].spatial for branch in layer.branches]
-    try:  # the channels of branches are those of a sum
-        added, end = build(Sum(*layer.branches), wire, channels, width)
-    except ShapeError as error:
-        raise ShapeError(f"{layer!r}: its branches must agree as in a sum: {error}") from None
-    assert isinstance(added, Branches), "built from a sum"
-    sizes = list(ends[0])
-    sizes[layer.axis] = sum(spatial[layer.axis] for spatial in ends)
-    part = Joined(list(added.parts), 2 + layer.axis)  # type: ignore[arg-type]
-    return part, Wire(end.channels, tuple(sizes), end.merged)
+    parts, ends = alike(layer, wire, channels, width)
+    sizes = list(ends[0].spatial)
+    sizes[layer.axis] = sum(end.spatial[layer.axis] for end in ends)
+    return Joined(parts, 2 + layer.axis), replace(ends[0], spatial=tuple(sizes))

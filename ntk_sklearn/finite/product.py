@@ -7,8 +7,8 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from ..architecture import Product, ShapeError, Sum
-from .build import Wire, build
+from ..architecture import Product
+from .build import Wire, alike, build
 from .modules import Branches, Part, Tape
 
 
@@ -22,9 +22,5 @@ class Multiplied(Branches):
 
 @build.register
 def _(layer: Product, wire: Wire, channels: int, width: int) -> tuple[Part, Wire]:
-    try:  # the channels of branches are those of a sum
-        added, end = build(Sum(*layer.branches), wire, channels, width)
-    except ShapeError as error:
-        raise ShapeError(f"{layer!r}: its branches must agree as in a sum: {error}") from None
-    assert isinstance(added, Branches), "built from a sum"
-    return Multiplied(list(added.parts), concatenate=False), end  # type: ignore[arg-type]
+    parts, ends = alike(layer, wire, channels, width)
+    return Multiplied(parts, concatenate=False), ends[0]

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..backends import Problem, ReferenceEvaluator, layout, mirrored
+from ..backends import ReferenceEvaluator, layout, mirrored
 from ..recursion import KernelState, pair_state, propagate
 from . import _evaluate
-from ._batch import Rebuild
 from ._differentiable import DifferentiableKernel, equal_side
 
 # Values and slopes (1 + n_scales, rows, columns) of a tile, given the state of its inputs.
@@ -20,25 +19,31 @@ Partials = Callable[[DifferentiableKernel, KernelState, Tensor], Tensor]
 
 
 def gradient(
-    problem: Problem,
-    X: Tensor,
-    rebuild: Rebuild,
-    values: Mapping[str, float],
-    memory_budget: int | str | None = None,
+    kernel: DifferentiableKernel, X: Tensor, values: Mapping[str, float]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The Gram (n, n) of one output and its derivatives (n, n, p) in the logarithms of `values`.
 
     Nothing of the recursion outlives its tile.
     """
-    kernel = DifferentiableKernel(problem, rebuild, tuple(values), memory_budget)
+    problem = kernel.problem
     scales = torch.tensor([*values.values()], dtype=problem.dtype, device=problem.device)
     n, x = len(X), ReferenceEvaluator().prepare(problem, X)
-    shape = (1 + len(values), n, n)
-    side, partials = _mode(kernel, shape)
-    out = np.empty(shape, dtype=problem.numpy_dtype)
-    for tile in _evaluate.gradient_tiles(n, n, side, symmetric=True):
+    side, partials = _mode(kernel, (1 + len(values), n, n))
+
+    def of_tile(tile: Any) -> Tensor:
         state = pair_state(x[tile.rows], x[tile.cols], *layout(problem), tile.on_diagonal)
-        found = partials(kernel, state, scales)
+        return partials(kernel, state, scales)
+
+    return tile_by_tile(of_tile, (1 + len(values), n, n), side, problem.numpy_dtype)
+
+
+def tile_by_tile(
+    of_tile: Callable[[Any], Tensor], shape: tuple[int, int, int], side: int, dtype: np.dtype
+) -> tuple[np.ndarray, np.ndarray]:
+    """A Gram (n, n) and derivatives (n, n, p), from values and slopes (1 + p, ...) of its tiles."""
+    out = np.empty(shape, dtype=dtype)
+    for tile in _evaluate.gradient_tiles(*shape[1:], side, symmetric=True):
+        found = of_tile(tile)
         found = mirrored(found) if tile.on_diagonal else found
         out[:, tile.rows, tile.cols] = found.cpu().numpy()
         out[:, tile.cols, tile.rows] = found.mT.cpu().numpy()
@@ -78,10 +83,16 @@ def _push(kernel: DifferentiableKernel, state: KernelState, scales: Tensor) -> T
         found: Tensor = getattr(propagate(network, state), kernel.problem.outputs[0].quantity)
         return found
 
+    return with_slopes(entries, scales.log())
+
+
+def with_slopes(entries: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """A function of numbers (p,), and its derivatives in each, by forward mode: (1 + p, ...)."""
+
     def push(direction: Tensor) -> Any:
-        return torch.func.jvp(entries, (scales.log(),), (direction,))
+        return torch.func.jvp(entries, (at,), (direction,))
 
     axes: Any = (None, 0)  # one value, one slope per direction
     with torch.no_grad():
-        value, slopes = torch.vmap(push, out_dims=axes)(torch.eye(len(scales)).to(scales))
+        value, slopes = torch.vmap(push, out_dims=axes)(torch.eye(len(at)).to(at))
     return torch.cat((value.unsqueeze(0), slopes))

@@ -62,10 +62,6 @@ class TermsEvaluator:
         """Whether all evaluators compute each tile in one thread."""
         return all(evaluator.concurrent for evaluator in self.parts.values())
 
-    def why_not(self, problem: TermsProblem) -> list[str]:
-        """Nothing: an evaluator that cannot run a network is not chosen."""
-        return []
-
     def prepare(self, problem: TermsProblem, X: Tensor) -> Rows:
         """The rows, prepared for every network, with the variances that they are divided by."""
         rows = Rows(self.passes, X)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..backends import Problem, ReferenceEvaluator, layout, mirrored
+from ..backends import Problem, ReferenceEvaluator, layout
 from ..recursion import KernelState, diagonal_state, pair_state, propagate_all
 from . import _differentiable, _evaluate
 from ._batch import Rebuild, propagate_batch
 from ._differentiable import DifferentiableKernel, equal_side
+from ._gradient import tile_by_tile, with_slopes
 from ._terms import Leaf, Mean, Pairs, Term, TermsProblem, inside, value
 
 
@@ -200,29 +200,10 @@ def gradient(
     problem, n = kernel.problem, len(X)
     x = X.to(device=problem.device, dtype=problem.dtype)
     logarithms = torch.tensor([*values.values()], dtype=x.dtype, device=x.device).log()
-    out = np.empty((1 + len(values), n, n), dtype=problem.numpy_dtype)
-    for tile in _evaluate.gradient_tiles(n, n, kernel.forward_side(n), symmetric=True):
+
+    def of_tile(tile: Any) -> Tensor:
         pairs = x[tile.rows], x[tile.cols], tile.on_diagonal
-        found = _with_slopes(partial(_entries, kernel, *pairs), logarithms)
-        found = mirrored(found) if tile.on_diagonal else found
-        out[:, tile.rows, tile.cols] = found.cpu().numpy()
-        out[:, tile.cols, tile.rows] = found.mT.cpu().numpy()
-    return out[0], np.moveaxis(out[1:], 0, -1)
+        return with_slopes(lambda at: kernel.pairs_of(*pairs, at.exp().unbind()), logarithms)
 
-
-def _entries(
-    kernel: DifferentiableTerms, x: Tensor, z: Tensor, same: bool, logarithms: Tensor
-) -> Tensor:
-    return kernel.pairs_of(x, z, same, logarithms.exp().unbind())
-
-
-def _with_slopes(entries: Any, at: Tensor) -> Tensor:
-    """A function of numbers (p,), and its derivatives in each: (1 + p, ...)."""
-
-    def push(direction: Tensor) -> Any:
-        return torch.func.jvp(entries, (at,), (direction,))
-
-    axes: Any = (None, 0)  # one value, one slope per direction
-    with torch.no_grad():
-        found, slopes = torch.vmap(push, out_dims=axes)(torch.eye(len(at)).to(at))
-    return torch.cat((found.unsqueeze(0), slopes))
+    shape = (1 + len(values), n, n)
+    return tile_by_tile(of_tile, shape, kernel.forward_side(n), problem.numpy_dtype)

@@ -120,7 +120,7 @@ class NetworkKernel:
         kernel = differentiable(problem, rebuild, tuple(values), self.memory_budget)
         if isinstance(kernel, DifferentiableTerms):
             return gradient_of_terms(kernel, x, values)
-        return gradient(problem, x, rebuild, values, self.memory_budget)
+        return gradient(kernel, x, values)
 
     def _values(self, free: Sequence[str]) -> dict[str, float]:
         scales = free_scales(self.network)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 from ..architecture import (
     Activation,
@@ -24,6 +24,9 @@ HEADS: dict[str, type[Layer]] = {
     "global_sum_pool": GlobalSumPool,
     "flatten": Flatten,
 }
+
+# Convolutions per group of the Myrtle networks, by their published names.
+MYRTLE_GROUPS = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
 
 
 class Convolutional(Preset):
@@ -117,13 +120,6 @@ class Myrtle(Preset):
         As in `FullyConnected`.
     """
 
-    # Convolutions per group.
-    _groups: ClassVar[dict[int, tuple[int, int, int]]] = {
-        5: (2, 1, 1),
-        7: (2, 2, 2),
-        10: (3, 3, 3),
-    }
-
     def __init__(
         self,
         depth: int = 5,
@@ -149,12 +145,12 @@ class Myrtle(Preset):
     def build(self) -> Layer:
         """The layer tree; see `Preset.build`."""
         check_width(self)
-        if check_integer(self.depth, "depth", 0) not in self._groups:
+        if check_integer(self.depth, "depth", 0) not in MYRTLE_GROUPS:
             raise ValueError(f"depth of Myrtle must be 5, 7 or 10, got {self.depth!r}")
         resolve(self.activation)
         w_std = hidden_w_std(self, "zeros enter at the border, and pooling comes in between")
         conv = (Conv(3, w_std, self.b_std), Activation(self.activation))
-        first, second, third = self._groups[self.depth]
+        first, second, third = MYRTLE_GROUPS[self.depth]
         return Serial(
             *conv * first,
             AvgPool(2),

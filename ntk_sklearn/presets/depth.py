@@ -122,9 +122,9 @@ def _through(readout: Dense, equal: _Equal, hidden: Phase) -> DepthLimits:
 def _equal_layers(network: Preset | Layer) -> _Equal:
     if getattr(network, "width", math.inf) != math.inf:
         raise ValueError(f"limits of depth are those of infinite width, got {network!r}")
-    if _has_multipliers(network):
-        raise ValueError("limits of depth are those of layers without lr_multiplier and bias_ntk")
     layers = _in_sequence(network.build() if isinstance(network, Preset) else network)
+    if any(map(_has_multipliers, layers)):
+        raise ValueError("limits of depth are those of layers without lr_multiplier and bias_ntk")
     n_hidden = sum(isinstance(layer, Activation) for layer in layers)
     affine, activations = layers[: 2 * n_hidden : 2], layers[1 : 2 * n_hidden : 2]
     why = _difference(affine, activations)
@@ -160,7 +160,7 @@ def _keeps_positions_alike(layer: Conv) -> bool:
     return layer.padding == "circular" and all(s == 1 for s in np.ravel(layer.strides))
 
 
-def _has_multipliers(network: Preset | Layer) -> bool:
-    layers = _in_sequence(network.build() if isinstance(network, Preset) else network)
-    affine = [layer for layer in layers if isinstance(layer, (Dense, Conv))]
-    return any(a.lr_multiplier != 1.0 or a.bias_ntk is not None for a in affine)
+def _has_multipliers(layer: Layer) -> bool:
+    if not isinstance(layer, (Dense, Conv)):
+        return False
+    return layer.lr_multiplier != 1.0 or layer.bias_ntk is not None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial, reduce
 
 import torch
 from torch import Tensor
 
 from ..architecture import ConcatPositions, Positions
-from .rules import propagate
+from .rules import added, propagate
 from .state import KernelState
 
 
@@ -25,7 +24,7 @@ def _(layer: ConcatPositions, state: KernelState) -> KernelState:
     for k, end in enumerate(ends):
         amounts = sum(sizes[:k]), sum(sizes[k + 1 :])
         placed.append(end.map(partial(_padded, axes=axes, amounts=amounts)))
-    return reduce(_added, placed).pinned()
+    return reduce(added, placed).pinned()
 
 
 def _padded(cov: Tensor, axes: list[int], amounts: tuple[int, int]) -> Tensor:
@@ -33,14 +32,3 @@ def _padded(cov: Tensor, axes: list[int], amounts: tuple[int, int]) -> Tensor:
     for axis in axes:
         cov = torch.nn.functional.pad(cov, (0, 0) * (-axis - 1) + amounts)
     return cov
-
-
-def _added(a: KernelState, b: KernelState) -> KernelState:
-    cov_x, in_place = a.cov_x + b.cov_x, a.diagonal_mode
-    return replace(
-        a,
-        nngp=cov_x if in_place else a.nngp + b.nngp,
-        ntk=None if a.ntk is None or b.ntk is None else a.ntk + b.ntk,
-        cov_x=cov_x,
-        cov_z=cov_x if in_place else a.cov_z + b.cov_z,
-    )

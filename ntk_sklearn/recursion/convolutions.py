@@ -5,10 +5,9 @@ from __future__ import annotations
 from math import prod
 
 import torch
-from torch import Tensor
 
-from ..architecture import ConvLocal, ConvTranspose, Dense, Positions, transposed_windows
-from .rules import propagate
+from ..architecture import ConvLocal, ConvTranspose, Positions, transposed_windows
+from .rules import affine, propagate
 from .state import KernelState
 from .windows import convolve
 
@@ -19,10 +18,7 @@ def _(layer: ConvTranspose, state: KernelState) -> KernelState:
     taps = transposed_windows(layer, tuple(state.nngp.shape[-state.rank :]))
     size = prod(w.size for w in taps)
     summed = state.map(lambda cov: convolve(cov, taps, state.positions) / size)
-    affine = Dense(
-        layer.w_std, layer.b_std, lr_multiplier=layer.lr_multiplier, bias_ntk=layer.bias_ntk
-    )
-    return propagate(affine, summed)
+    return affine(layer, summed)
 
 
 @propagate.register
@@ -31,10 +27,5 @@ def _(layer: ConvLocal, state: KernelState) -> KernelState:
     found = propagate(layer.shared, state)
     if state.positions is not Positions.ALL:
         return found
-    return found.map(lambda cov: _at_equal_positions(cov, state.rank)).pinned()
-
-
-def _at_equal_positions(cov: Tensor, rank: int) -> Tensor:
-    sizes = cov.shape[-rank:]
-    equal = torch.eye(sizes.numel(), dtype=torch.bool, device=cov.device)
-    return torch.where(equal.reshape(*sizes, *sizes), cov, 0.0)
+    zeros = torch.zeros_like
+    return found.map(lambda cov: found.with_variance(zeros(cov), found.variance(cov))).pinned()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
 
 import torch
 from torch import Tensor
 
-from ..architecture import Dropout, LayerNorm, Positions
+from ..architecture import Dropout, LayerNorm
 from ..duals import GaussianPair
 from ..duals.pair import safe_divide, safe_sqrt
 from .rules import propagate
@@ -18,7 +17,7 @@ from .state import KernelState
 @propagate.register
 def _(layer: LayerNorm, state: KernelState) -> KernelState:
     """q / sqrt((v_x + eps) (v_z + eps)), and the NTK likewise; angles are kept."""
-    n_axes = _position_axes(state) if layer.axes == "all" else 0
+    n_axes = state.n_position_axes if layer.axes == "all" else 0
 
     def scaled(cov: Tensor, pair: GaussianPair) -> Tensor:
         x, z = (reciprocal(v, layer.eps, n_axes) for v in (pair.var_x, pair.var_z))
@@ -53,8 +52,7 @@ def _(layer: Dropout, state: KernelState) -> KernelState:
         ntk = None if ntk is None else _grown(state, ntk, kept)
     else:
         if ntk is not None and state.same is not None:
-            mask = state.same.reshape(*state.same.shape, *(1,) * _position_axes(state))
-            ntk = torch.where(mask, _grown(state, ntk, kept), ntk)
+            ntk = state.where_same(_grown(state, ntk, kept), ntk)
         if sine2 is not None:
             sine2 = _opened(sine2, kept, state.same)
     return replace(
@@ -69,12 +67,7 @@ def _(layer: Dropout, state: KernelState) -> KernelState:
 
 def _grown(state: KernelState, cov: Tensor, kept: float) -> Tensor:
     """Entries of equal positions divided by `kept`."""
-    grown = cov / kept
-    if state.positions is not Positions.ALL:
-        return grown
-    sizes = cov.shape[-state.rank :]
-    equal = torch.eye(prod(sizes), dtype=torch.bool, device=cov.device).reshape(*sizes, *sizes)
-    return torch.where(equal, grown, cov)
+    return state.with_variance(cov, state.variance(cov) / kept)
 
 
 def _opened(sine2: Tensor, kept: float, same: Tensor | None) -> Tensor:
@@ -84,8 +77,3 @@ def _opened(sine2: Tensor, kept: float, same: Tensor | None) -> Tensor:
     """
     opened = ((1.0 - kept) * (1.0 + kept) + kept * kept * sine2).clamp(max=1.0)
     return opened if same is None else torch.where(same, sine2, opened)
-
-
-def _position_axes(state: KernelState) -> int:
-    """How many axes stand for positions."""
-    return state.rank * (2 if state.positions is Positions.ALL else 1)

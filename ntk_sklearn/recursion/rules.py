@@ -55,17 +55,17 @@ def _(layer: Serial, state: KernelState) -> KernelState:
 
 @propagate.register
 def _(layer: Dense, state: KernelState) -> KernelState:
-    return _affine(layer, state)
+    return affine(layer, state)
 
 
 @propagate.register
 def _(layer: Conv, state: KernelState) -> KernelState:
     taps = windows(layer, _sizes(state))
     size = prod(w.size for w in taps)
-    return _affine(layer, state.map(lambda c: convolve(c, taps, state.positions) / size))
+    return affine(layer, state.map(lambda c: convolve(c, taps, state.positions) / size))
 
 
-def _affine(layer: Dense | Conv, state: KernelState) -> KernelState:
+def affine(layer: Dense | Conv | ConvTranspose, state: KernelState) -> KernelState:
     """K = w^2 K + b^2 and Theta = w^2 (Theta + lr_multiplier K) + bias_ntk (Lee et al. 2019)."""
     w2, b2, rate, bias = affine_scales(layer)
     moved = state.map(lambda cov: w2 * cov + b2)
@@ -112,11 +112,7 @@ def _within(dual: DualActivation, state: KernelState, cov: Tensor) -> Tensor:
     if state.positions is not Positions.ALL:
         return variance
     moved, _ = dual.covariance(state.within(cov))
-    n_positions = prod(_sizes(state))
-    square = moved.reshape(*moved.shape[: -2 * state.rank], n_positions, n_positions)
-    equal = torch.eye(n_positions, dtype=torch.bool, device=cov.device)
-    own = variance.flatten(-state.rank).unsqueeze(-1)
-    return torch.where(equal, own, square).reshape(moved.shape)
+    return state.with_variance(moved, variance)
 
 
 @propagate.register(AvgPool)
@@ -164,14 +160,15 @@ def _combined(states: list[KernelState], shares: tuple[float, ...] | None) -> Ke
     """The sum of independent branches, or the mean over channels weighted by their shares."""
     if shares is not None:
         states = [_scaled(s, share) for s, share in zip(states, shares, strict=True)]
-    return reduce(_added, states).pinned()
+    return reduce(added, states).pinned()
 
 
 def _scaled(state: KernelState, share: float) -> KernelState:
     return replace(state.map(lambda cov: share * cov), sine2=state.sine2)
 
 
-def _added(a: KernelState, b: KernelState) -> KernelState:
+def added(a: KernelState, b: KernelState) -> KernelState:
+    """The sum of two independent signals."""
     cov_x = a.cov_x + b.cov_x
     in_place = a.diagonal_mode
     carried = a.sine2 is not None and b.sine2 is not None

@@ -71,9 +71,18 @@ class KernelState:
         """
         if self.same is None:
             return self
-        n_axes = self.rank * (2 if self.positions is Positions.ALL else 1)
-        mask = self.same.reshape(*self.same.shape, *(1,) * n_axes)
-        return replace(self, nngp=torch.where(mask, self.cov_x, self.nngp))
+        return replace(self, nngp=self.where_same(self.cov_x, self.nngp))
+
+    @property
+    def n_position_axes(self) -> int:
+        """How many axes stand for positions."""
+        return self.rank * (2 if self.positions is Positions.ALL else 1)
+
+    def where_same(self, own: Tensor, others: Tensor) -> Tensor:
+        """`own` for pairs that are the same input, `others` elsewhere; for tiles with `same`."""
+        assert self.same is not None, "asked before"
+        mask = self.same.reshape(*self.same.shape, *(1,) * self.n_position_axes)
+        return torch.where(mask, own, others)
 
     def pair(self) -> GaussianPair:
         """The Gaussian pairs of `nngp`, with variances ready to broadcast."""
@@ -92,6 +101,14 @@ class KernelState:
         sizes = cov.shape[-self.rank :]
         square = cov.reshape(*cov.shape[: -2 * self.rank], sizes.numel(), sizes.numel())
         return square.diagonal(dim1=-2, dim2=-1).reshape(*cov.shape[: -self.rank])
+
+    def with_variance(self, cov: Tensor, variance: Tensor) -> Tensor:
+        """A covariance between positions with other same-position entries."""
+        if self.positions is not Positions.ALL:
+            return variance
+        sizes = cov.shape[-self.rank :]
+        equal = torch.eye(sizes.numel(), dtype=torch.bool, device=cov.device)
+        return torch.where(equal.reshape(*sizes, *sizes), self._left(variance), cov)
 
     def _left(self, variance: Tensor) -> Tensor:
         if self.positions is not Positions.ALL:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from finite_cases import jacobian_ntk
-from finite_limits import WIDTHS, extrapolated, inputs, limit, sample
+from finite_limits import WIDTHS, distances, extrapolated, inputs, limit, sample
 
 from ntk_sklearn.architecture import (
     Activation,
@@ -186,9 +186,6 @@ def test_refused_trees_have_another_limit(name: str) -> None:
     tree, why, shape = MALFORMED[name]
     with pytest.raises(NetworkError, match=why):
         check_network(tree)
-    x = inputs(shape)
-    claimed = limit(tree, x)
-    found = extrapolated(*(sample(tree, x, width, n_networks=100) for width in WIDTHS))
-    off = (found.mean - claimed).abs()
-    assert ((off / found.error).amax((1, 2)) > 8).all()
-    assert (off.amax((1, 2)) > 0.03 * claimed.amax((1, 2))).all()
+    in_errors, in_entries = distances(tree, shape)
+    assert (in_errors > 8).all()
+    assert (in_entries > 0.03).all()

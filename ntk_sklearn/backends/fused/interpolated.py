@@ -22,7 +22,7 @@ from ...duals import DualActivation, Polynomial
 from ...duals.hermite import coefficients
 from ...duals.pair import safe_sqrt
 from .program import NotFusedError
-from .series import expanded
+from .series import polynomial
 
 # Coefficients that are kept of a position at most: every second one of odd and even functions.
 TERMS = 192
@@ -148,11 +148,8 @@ def _table(need: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
 
 def _polynomial(dual: Polynomial, root: Tensor) -> Numbers:
     """In closed form."""
-    n = len(dual.coefficients)
-    own = [k * c for k, c in enumerate(dual.coefficients)][1:] + [0.0]
-    value, slope = (expanded(c, root, n) for c in (dual.coefficients, own))
-    moments = torch.stack([c.square().sum(-1) for c in (value, slope)], -1)
-    return Numbers(moments, value[:, 0], spectrum(dual).of(slope))
+    found = polynomial(dual, root)
+    return Numbers(found.moments.T, found.value[:, 0], spectrum(dual).of(found.slope))
 
 
 def _exactly(dual: DualActivation, a: Tensor, terms: int = TERMS) -> Numbers:

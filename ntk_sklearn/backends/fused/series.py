@@ -45,7 +45,7 @@ def n_terms(dual: DualActivation) -> int:
 def series_table(dual: DualActivation, v: Tensor) -> tuple[Tensor, ...]:
     """Numbers of every variance v (n,): 1 / sqrt v, terms needed, and coefficients in turn."""
     root, terms = safe_sqrt(v), n_terms(dual)
-    found = _polynomial(dual, v) if isinstance(dual, Polynomial) else _tabulated(dual, root)
+    found = polynomial(dual, root) if isinstance(dual, Polynomial) else _tabulated(dual, root)
     columns = torch.stack([found.value[:, :terms], found.slope[:, :terms]], -1).flatten(1)
     need = _needed(found, terms)
     if isinstance(dual, Polynomial):
@@ -70,16 +70,16 @@ def _needed(found: Coefficients, terms: int) -> Tensor:
     return torch.stack(counts).amax(0).clamp(min=1)
 
 
-def _polynomial(dual: Polynomial, v: Tensor) -> Coefficients:
-    """E[phi(sd s) he_l(s)] in closed form."""
-    root, n = safe_sqrt(v.double()), len(dual.coefficients)
+def polynomial(dual: Polynomial, root: Tensor) -> Coefficients:
+    """E[phi(sd s) he_l(s)] in closed form, of the two moments alone."""
+    root, n = root.double(), len(dual.coefficients)
     own = [k * c for k, c in enumerate(dual.coefficients)][1:] + [0.0]
-    value, slope = (expanded(c, root, n) for c in (dual.coefficients, own))
+    value, slope = (_expanded(c, root, n) for c in (dual.coefficients, own))
     moments = torch.stack([c.square().sum(-1) for c in (value, slope)])
     return Coefficients(value, slope, moments)
 
 
-def expanded(powers: tuple[float, ...] | list[float], root: Tensor, n: int) -> Tensor:
+def _expanded(powers: tuple[float, ...] | list[float], root: Tensor, n: int) -> Tensor:
     """Coefficients of sum_k powers[k] (sd s)^k, of which E[s^k he_l] is left."""
     found = root.new_zeros((len(root), n))
     for k, power in enumerate(powers):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from numbers import Real
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -18,11 +17,9 @@ from ...architecture import (
     Serial,
     SumPool,
 )
-from ...duals import ABReLU, DualActivation, GaussianPair
+from ...duals import ABReLU, DualActivation, ExpNormalized
+from ...presets.convolutional import MYRTLE_GROUPS
 from .._expression import Expression
-
-# Convolutions per group, by the published names.
-GROUPS = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
 
 
 class MyrtleCompositional(Expression):
@@ -95,12 +92,13 @@ class MyrtleCompositional(Expression):
         ValueError, TypeError
             For parameters out of their range.
         """
-        if isinstance(self.depth, bool) or self.depth not in GROUPS:
+        if isinstance(self.depth, bool) or self.depth not in MYRTLE_GROUPS:
+            known = [*MYRTLE_GROUPS]
             raise ValueError(
-                f"depth of MyrtleCompositional must be one of {[*GROUPS]}, got {self.depth!r}"
+                f"depth of MyrtleCompositional must be one of {known}, got {self.depth!r}"
             )
         act = Activation(self._function(self.gamma if gamma is None else gamma))
-        first, second, third = ((Conv(3, 3.0), act) * n for n in GROUPS[self.depth])
+        first, second, third = ((Conv(3, 3.0), act) * n for n in MYRTLE_GROUPS[self.depth])
         head = (GlobalSumPool(), Dense(), act, Dense())
         return Serial(*first, SumPool(2), *second, SumPool(2), *third, *head)
 
@@ -113,7 +111,7 @@ class MyrtleCompositional(Expression):
         if not isinstance(gamma, Tensor):
             _check_gamma(gamma)
         if self.activation == "exponential":
-            return ShiftedExponential(gamma)
+            return ExpNormalized(gamma)
         if gamma != 1:
             raise ValueError(
                 f"gamma is that of activation='exponential': leave it 1 with 'relu', got {gamma!r}"
@@ -126,26 +124,3 @@ def _check_gamma(gamma: Any) -> None:
         raise TypeError(f"gamma must be a positive number, got {gamma!r}")
     if not 0 < float(gamma) < math.inf:
         raise ValueError(f"gamma must be a positive number, got {gamma!r}")
-
-
-@dataclass(frozen=True)
-class ShiftedExponential(DualActivation):
-    r"""T = sqrt(var_x var_z) exp(rate (rho - 1)), the dual of no activation.
-
-    Its Taylor coefficients in rho are positive, so that it makes a kernel of a kernel.
-    """
-
-    rate: Any = 1.0
-
-    def phi(self, x: Tensor) -> NoReturn:
-        """Not known."""
-        raise NotImplementedError("the exponential of a correlation is the dual of no activation")
-
-    def variance(self, v: Tensor) -> Tensor:
-        """The variance itself."""
-        return v
-
-    def covariance(self, pair: GaussianPair) -> tuple[Tensor, Tensor]:
-        """T and its derivative in the covariance."""
-        factor = (-self.rate * pair.versine).exp()
-        return pair.scale * factor, self.rate * factor
