@@ -1,0 +1,7 @@
+"""Any torch module as a function of its parameters: Jacobian products and tangent kernels."""
+
+from .function import Inputs, ModuleFunction
+from .jacobian import Jacobian
+from .kernel import EmpiricalNTK
+
+__all__ = ["EmpiricalNTK", "Inputs", "Jacobian", "ModuleFunction"]

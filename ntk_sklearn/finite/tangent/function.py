@@ -1,0 +1,228 @@
+"""A torch module as a function of its trained parameters; the module itself is not touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+# What a module reads: one array or tensor, a tuple of them, or a mapping of keyword arguments; the
+# rows are along the first axis of each.
+Inputs = Any
+
+Values = Mapping[str, Tensor]
+
+
+class ModuleFunction:
+    """Outputs (n, k) of a module as a function of its trained parameters.
+
+    Buffers and frozen parameters are copied: whatever a call does to them, and whatever later
+    happens to the module, neither notices the other.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Maps rows to outputs (n,) or (n, ...), row by row. Random numbers and batch statistics
+        would make the rows depend on each other and are refused.
+    parameters : sequence of str or None
+        Names (as of ``module.named_parameters()``), or beginnings of dotted names, of the
+        parameters that are trained; None for all that require a gradient.
+    dtype : torch.dtype or None
+        Precision of the copied parameters and of floating-point inputs; None is the module's own.
+
+    Attributes
+    ----------
+    values : dict of str to Tensor
+        The trained parameters as they are now; parameters that a module uses in several places
+        stand here once.
+    n_parameters : int
+    dtype, device
+        Of the parameters.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        parameters: Sequence[str] | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        check_module(module)
+        self.module = module
+        found = dict(module.named_parameters())
+        trained = _selected(found, parameters)
+        own = _floating_dtype(found)
+        self.dtype = own if dtype is None else dtype
+        self.device = next(iter(found.values())).device
+        self.values = {name: self._copied(found[name]) for name in trained}
+        frozen = {name: p for name, p in found.items() if name not in self.values}
+        self._rest = {n: self._copied(t) for n, t in [*frozen.items(), *module.named_buffers()]}
+        self.n_parameters = sum(value.numel() for value in self.values.values())
+
+    def _copied(self, tensor: Tensor) -> Tensor:
+        floating = tensor.is_floating_point()
+        return tensor.detach().to(self.dtype if floating else tensor.dtype, copy=True)
+
+    def __call__(self, values: Values, inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> Tensor:
+        """Outputs (n, k) at other parameters, for inputs from `prepare`."""
+        rest = {name: tensor.clone() for name, tensor in self._rest.items()}
+        positional, named = (inputs, {}) if isinstance(inputs, tuple) else ((), inputs)
+        with _row_by_row():
+            outputs = functional_call(self.module, {**rest, **values}, positional, named)
+        return _as_rows(outputs, n_rows(inputs))
+
+    def prepare(self, inputs: Inputs) -> tuple[Tensor, ...] | dict[str, Tensor]:
+        """Inputs as tensors where the parameters are; floating-point ones in their precision.
+
+        Raises
+        ------
+        ValueError
+            If the inputs have no, or different numbers of, rows.
+        """
+        if isinstance(inputs, Mapping):
+            prepared: Any = {name: self._tensor(x) for name, x in inputs.items()}
+        else:
+            several = inputs if isinstance(inputs, tuple) else (inputs,)
+            prepared = tuple(map(self._tensor, several))
+        lengths = {len(x) if x.ndim else None for x in _tensors(prepared)}
+        if len(lengths) != 1 or None in lengths:
+            raise ValueError(
+                "inputs must be an array, a tuple or a mapping of arrays with the same number of "
+                f"rows along their first axis, got {sorted(map(str, lengths))}"
+            )
+        return prepared
+
+    def _tensor(self, x: Any) -> Tensor:
+        found = x.detach() if isinstance(x, Tensor) else torch.from_numpy(np.array(x))
+        found = found.to(self.device)
+        return found.to(self.dtype) if found.is_floating_point() else found
+
+    def flatten(self, values: Values) -> Tensor:
+        """Parameters side by side, (n_parameters,) in the order of `values`."""
+        return torch.cat([values[name].reshape(-1) for name in self.values])
+
+    def unflatten(self, vector: Tensor) -> dict[str, Tensor]:
+        """The parameters that `flatten` puts side by side."""
+        parts = vector.split([value.numel() for value in self.values.values()])
+        shaped = zip(self.values.items(), parts, strict=True)
+        return {name: part.view_as(value) for (name, value), part in shaped}
+
+
+def n_rows(inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> int:
+    """How many rows prepared inputs have."""
+    return len(_tensors(inputs)[0])
+
+
+def take(inputs: Any, rows: Any) -> Any:
+    """Some rows of prepared inputs."""
+    if isinstance(inputs, dict):
+        return {name: x[rows] for name, x in inputs.items()}
+    return tuple(x[rows] for x in inputs)
+
+
+def check_module(module: Any) -> None:
+    """Refuse what is no function of one row.
+
+    Raises
+    ------
+    TypeError
+        For anything but a module.
+    ValueError
+        For random or batch-dependent submodules in training mode, by path.
+    """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module must be a torch.nn.Module, got {module!r}")
+    for path, part in module.named_modules():
+        why = _depends_on_more(part)
+        if why:
+            raise ValueError(
+                f"{path or type(part).__name__} {why}: outputs are no function of one row; call "
+                f"module.eval(), or put that submodule in evaluation mode"
+            )
+
+
+def _depends_on_more(part: nn.Module) -> str | None:
+    if isinstance(part, nn.modules.batchnorm._BatchNorm) and (
+        part.training or not part.track_running_stats
+    ):
+        return "normalizes by statistics of the batch"
+    if part.training and isinstance(part, nn.modules.dropout._DropoutNd) and part.p > 0:
+        return "drops units at random"
+    if part.training and getattr(part, "dropout", 0.0) and isinstance(part, _WITH_DROPOUT):
+        return "drops units at random"
+    return None
+
+
+_WITH_DROPOUT = (nn.MultiheadAttention, nn.RNNBase)
+
+
+def _selected(found: Mapping[str, Tensor], names: Sequence[str] | None) -> list[str]:
+    """Names of the trained parameters, in the module's order."""
+    if names is None:
+        trained = [name for name, p in found.items() if p.requires_grad]
+    else:
+        names = [names] if isinstance(names, str) else list(names)
+        unknown = [name for name in names if not any(_within(p, name) for p in found)]
+        if unknown:
+            raise ValueError(
+                f"parameters {unknown} are none of the module's: they are {list(found)}"
+            )
+        trained = [p for p in found if any(_within(p, name) for name in names)]
+    if not trained:
+        raise ValueError(
+            "the module has no parameters to train: none requires a gradient; name them in "
+            "`parameters`"
+        )
+    return trained
+
+
+def _within(parameter: str, name: str) -> bool:
+    return parameter == name or parameter.startswith(f"{name}.")
+
+
+def _floating_dtype(found: Mapping[str, Tensor]) -> torch.dtype:
+    kinds = {p.dtype for p in found.values() if p.is_floating_point()}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"the module's parameters have several precisions {sorted(map(str, kinds))}: convert "
+            "the module, as by module.double()"
+        )
+    return kinds.pop() if kinds else torch.get_default_dtype()
+
+
+def _tensors(inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> list[Tensor]:
+    found = list(inputs.values() if isinstance(inputs, dict) else inputs)
+    if not found:
+        raise ValueError("a module needs at least one input")
+    return found
+
+
+def _as_rows(outputs: Any, n: int) -> Tensor:
+    """Outputs (n, k)."""
+    if not isinstance(outputs, Tensor):
+        raise TypeError(
+            f"the module returns {type(outputs).__name__}, not a tensor: wrap it in a module whose "
+            "forward returns the outputs that count"
+        )
+    if outputs.ndim == 0 or len(outputs) != n:
+        raise ValueError(
+            f"the module returns outputs of shape {tuple(outputs.shape)} for {n} rows: the first "
+            "axis must be the rows'"
+        )
+    return outputs.reshape(n, -1)
+
+
+@contextmanager
+def _row_by_row() -> Iterator[None]:
+    """Attention as plain products, which have derivatives of all orders and in both modes."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)

@@ -1,0 +1,62 @@
+"""The Jacobian of a module's outputs in its parameters, as products with vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import jvp, vjp, vmap
+
+from .function import ModuleFunction, Values, n_rows
+
+
+@dataclass(frozen=True)
+class Jacobian:
+    """J (n * k, n_parameters): derivatives of outputs (n, k), by sample and then by output.
+
+    Attributes
+    ----------
+    function : ModuleFunction
+    values : mapping
+        Where it is taken: ``function.values``, or other parameters of the same names and shapes.
+    inputs
+        From ``function.prepare``.
+    """
+
+    function: ModuleFunction
+    values: Values
+    inputs: Any
+
+    def outputs(self) -> Tensor:
+        """f (n, k)."""
+        with torch.no_grad():
+            return self.function(self.values, self.inputs)
+
+    def jvp(self, direction: Tensor) -> Tensor:
+        """J v (n, k) of a direction (n_parameters,) in parameter space."""
+        tangent = self.function.unflatten(direction)
+        _, found = jvp(self._at, (dict(self.values),), (tangent,))
+        return found.detach()
+
+    def vjp(self, cotangent: Tensor) -> Tensor:
+        """J^T u (n_parameters,) of a cotangent (n, k)."""
+        _, pull = vjp(self._at, dict(self.values))
+        (found,) = pull(cotangent)
+        return self.function.flatten(found).detach()
+
+    def dense(self) -> Tensor:
+        """J itself, (n * k, n_parameters): for few rows and small modules only."""
+        outputs, pull = vjp(self._at, dict(self.values))
+        n, k = outputs.shape
+        directions = torch.eye(n * k, dtype=outputs.dtype, device=outputs.device)
+        (found,) = vmap(pull)(directions.reshape(n * k, n, k))
+        rows = [found[name].reshape(n * k, -1) for name in self.function.values]
+        return torch.cat(rows, dim=1).detach()
+
+    def __len__(self) -> int:
+        return n_rows(self.inputs)
+
+    def _at(self, values: Values) -> Tensor:
+        return self.function(values, self.inputs)

@@ -1,0 +1,1 @@
+"""Displays of kernels, spectra and training, in the style of scikit-learn."""

@@ -1,0 +1,1 @@
+"""What networks of finite width do beside their limit: functions that return arrays."""
