@@ -152,7 +152,7 @@ def _depends_on_more(part: nn.Module) -> str | None:
         return "normalizes by statistics of the batch"
     if part.training and isinstance(part, nn.modules.dropout._DropoutNd) and part.p > 0:
         return "drops units at random"
-    if part.training and getattr(part, "dropout", 0.0) and isinstance(part, _WITH_DROPOUT):
+    if part.training and isinstance(part, _WITH_DROPOUT) and part.dropout > 0:
         return "drops units at random"
     return None
 

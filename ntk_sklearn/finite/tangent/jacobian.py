@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,18 +38,18 @@ class Jacobian:
     def jvp(self, direction: Tensor) -> Tensor:
         """J v (n, k) of a direction (n_parameters,) in parameter space."""
         tangent = self.function.unflatten(direction)
-        _, found = jvp(self._at, (dict(self.values),), (tangent,))
+        found: Tensor = jvp(self._at, (dict(self.values),), (tangent,))[1]
         return found.detach()
 
     def vjp(self, cotangent: Tensor) -> Tensor:
         """J^T u (n_parameters,) of a cotangent (n, k)."""
-        _, pull = vjp(self._at, dict(self.values))
+        _, pull = self._pullback()
         (found,) = pull(cotangent)
         return self.function.flatten(found).detach()
 
     def dense(self) -> Tensor:
         """J itself, (n * k, n_parameters): for few rows and small modules only."""
-        outputs, pull = vjp(self._at, dict(self.values))
+        outputs, pull = self._pullback()
         n, k = outputs.shape
         directions = torch.eye(n * k, dtype=outputs.dtype, device=outputs.device)
         (found,) = vmap(pull)(directions.reshape(n * k, n, k))
@@ -57,6 +58,11 @@ class Jacobian:
 
     def __len__(self) -> int:
         return n_rows(self.inputs)
+
+    def _pullback(self) -> tuple[Tensor, Callable[[Tensor], Any]]:
+        """The outputs, and what maps cotangents to derivatives by parameter."""
+        found: Any = vjp(self._at, dict(self.values))
+        return found[0], found[1]
 
     def _at(self, values: Values) -> Tensor:
         return self.function(values, self.inputs)
