@@ -1,0 +1,240 @@
+"""How long training stays what an optimizer's frozen preconditioner says."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..finite.preconditioners import Diagonal, Rule, preconditioned_kernel, rules
+from ..finite.preconditioners.rules import advance
+from ..finite.tangent import Inputs, Jacobian, ModuleFunction
+from ..inference import gradient_flow, training_modes
+
+
+@dataclass(frozen=True)
+class FrozenPreconditioner:
+    """A real training beside what it would be with D, and J, kept as they were.
+
+    Attributes
+    ----------
+    steps : ndarray, (L,)
+        Steps since D was frozen; the first one is 0.
+    outputs : ndarray, (L, m, k)
+        Of the trained module.
+    predicted : ndarray, (L, m, k)
+        The same optimizer with D frozen on the linearized module: momentum, bias corrections and
+        weight decay go on.
+    flow : ndarray, (L, m, k)
+        Gradient flow in the kernel ``K_D``, without momentum's inertia and weight decay.
+    relative_error, flow_error : ndarray, (L,)
+        Of `predicted` and `flow`: their distance to `outputs` over the distance that these have
+        gone since step 0.
+    drift : ndarray, (L,)
+        ``|D_t - D_0| / |D_0|``, in the Euclidean norm of the diagonals.
+    kernel : ndarray, (n k, n k)
+        K_D of the training rows per step, learning rates included: ``f' = -loss_weight K_D r``.
+    loss : ndarray, (L,)
+        On the training rows.
+    """
+
+    steps: np.ndarray
+    outputs: np.ndarray
+    predicted: np.ndarray
+    flow: np.ndarray
+    relative_error: np.ndarray
+    flow_error: np.ndarray
+    drift: np.ndarray
+    kernel: np.ndarray
+    loss: np.ndarray
+
+    def passes(self, tolerance: float) -> int | None:
+        """The first logged step at which `relative_error` exceeds a tolerance, or None."""
+        beyond = np.flatnonzero(self.relative_error > tolerance)
+        return int(self.steps[beyond[0]]) if len(beyond) else None
+
+
+def frozen_preconditioner(
+    module: nn.Module,
+    optimizer: Optimizer,
+    X: Inputs,
+    y: Any,
+    *,
+    start: int = 0,
+    steps: int | Sequence[int] = 100,
+    rows: Inputs | None = None,
+    loss_weight: float = 1.0,
+) -> FrozenPreconditioner:
+    r"""Train a module, and compare with training in which D is frozen after `start` steps.
+
+    The loss is ``loss_weight / 2 * sum (f - y)^2`` over all rows and outputs, in full batches. Two
+    predictions are made where D is frozen: the optimizer's own recursion on the linearized module,
+    ``theta_k+1 = theta_k - lr D^-1 m_k``, with the m that it has then; and gradient flow,
+
+    .. math:: f_t(x) = f_0(x) + K_D(x, X) K_D^{-1} (1 - e^{-w K_D t}) (y - f_0(X)), \quad
+              K_D = J \, \eta D^{-1} J^T,
+
+    one step being one unit of time and eta the learning rate times what momentum gathers from a
+    constant gradient. Training follows neither exactly unless D and J stay: D is a function of all
+    gradients, and J of the parameters. This measures for how many steps they hold.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    optimizer : torch.optim.Optimizer
+        Of the module's parameters, see `preconditioner`. Copies of both are trained.
+    X, y : inputs and array-like, (n,) or (n, k)
+    start : int
+        Steps before D is frozen; at least one if the optimizer has taken none so far.
+    steps : int or sequence of int
+        Steps after it at which both are compared; an integer means all up to it.
+    rows : inputs or None
+        Rows (m) at which functions are compared; None means X.
+    loss_weight : float
+        ``2 / (n k)`` makes it ``torch.nn.MSELoss``.
+
+    Returns
+    -------
+    FrozenPreconditioner
+
+    Raises
+    ------
+    TypeError
+        For optimizers that cannot be read.
+    ValueError
+        If there is no D yet, the optimizer maximizes, or targets do not fit the outputs.
+    """
+    logged = _logged(steps)
+    module, optimizer = copy.deepcopy((module, optimizer))
+    training = _Training(module, optimizer, ModuleFunction(module).prepare(X), y, loss_weight)
+    for _ in range(start):
+        training.step()
+    function = ModuleFunction(module)
+    frozen = _Frozen(function, rules(optimizer, function), training, X if rows is None else rows)
+    found = [(frozen.outputs(module), *frozen.expected(), 0.0, training.loss())]
+    for k in range(1, logged[-1] + 1):
+        training.step()
+        frozen.step()
+        if k in logged:
+            drift = frozen.drift(rules(optimizer, function))
+            found.append((frozen.outputs(module), *frozen.expected(), drift, training.loss()))
+    real, predicted, flow, drift_, loss = (np.array(column) for column in zip(*found, strict=True))
+    return FrozenPreconditioner(
+        np.array([0, *logged]), real, predicted, flow, _error(predicted, real),
+        _error(flow, real), drift_, frozen.kernel, loss,
+    )  # fmt: skip
+
+
+class _Training:
+    """A module that its optimizer trains."""
+
+    def __init__(
+        self, module: nn.Module, optimizer: Optimizer, inputs: Any, y: Any, weight: float
+    ) -> None:
+        self.module, self.optimizer, self.inputs, self.weight = module, optimizer, inputs, weight
+        if any(group["maximize"] for group in optimizer.param_groups):
+            raise ValueError("the optimizer maximizes, and the loss is to be minimized")
+        outputs = _call(module, inputs)
+        self.y = torch.as_tensor(np.asarray(y)).to(outputs)
+        self.y = self.y[:, None] if self.y.ndim == 1 else self.y
+        if self.y.shape != outputs.shape:
+            raise ValueError(
+                f"y has the shape {tuple(self.y.shape)}, the outputs {tuple(outputs.shape)}"
+            )
+
+    def step(self) -> None:
+        self.optimizer.zero_grad()
+        self._loss().backward()
+        self.optimizer.step()
+
+    def loss(self) -> float:
+        with torch.no_grad():
+            return float(self._loss())
+
+    def _loss(self) -> Tensor:
+        return self.weight / 2.0 * (_call(self.module, self.inputs) - self.y).square().sum()
+
+
+class _Frozen:
+    """The linearized module under the same optimizer with D frozen."""
+
+    def __init__(
+        self, function: ModuleFunction, found: dict[str, Rule], training: _Training, rows: Inputs
+    ) -> None:
+        self.function, self.rules, self.weight = function, found, training.weight
+        self.J = Jacobian(function, function.values, training.inputs)
+        self.at = Jacobian(function, function.values, function.prepare(rows))
+        self.theta0 = function.flatten(function.values)
+        self.theta, self.steps = dict(function.values), 0
+        self.f0, self.start = self.J.outputs() - training.y, self.at.outputs()
+        self.denominator = self._flat({name: rule.denominator for name, rule in found.items()})
+        per_step = {
+            name: rule.current_rate * rule.steady_gain / rule.denominator
+            for name, rule in found.items()
+        }
+        D = Diagonal(self._flat(per_step))
+        K = preconditioned_kernel(function, training.inputs, preconditioner=D)
+        cross = preconditioned_kernel(function, rows, training.inputs, preconditioner=D)
+        self.kernel, self.cross = _matrix(K), _matrix(cross)
+        self.modes = training_modes(self.kernel)
+
+    def step(self) -> None:
+        residual = self.f0 + self.J.jvp(self._moved())
+        slopes = self.function.unflatten(self.J.vjp(self.weight * residual))
+        for name, rule in self.rules.items():
+            self.rules[name], self.theta[name] = advance(rule, self.theta[name], slopes[name])
+        self.steps += 1
+
+    def expected(self) -> tuple[np.ndarray, np.ndarray]:
+        """Outputs (m, k) by the recursion, and by gradient flow."""
+        recursion = self.start + self.at.jvp(self._moved())
+        learned = partial(gradient_flow, t=self.weight * self.steps)
+        residual = -self.f0.reshape(-1, 1).cpu().numpy()
+        change = self.cross @ self.modes.coefficients(residual, learned)
+        start = self.start.cpu().numpy()
+        return recursion.cpu().numpy(), start + change.reshape(start.shape)
+
+    def outputs(self, module: nn.Module) -> np.ndarray:
+        found: np.ndarray = _call(module, self.at.inputs).detach().cpu().numpy()
+        return found
+
+    def drift(self, now: dict[str, Rule]) -> float:
+        D = self._flat({name: rule.denominator for name, rule in now.items()})
+        return float((D - self.denominator).norm() / self.denominator.norm())
+
+    def _moved(self) -> Tensor:
+        return self._flat(self.theta) - self.theta0
+
+    def _flat(self, values: dict[str, Tensor]) -> Tensor:
+        return self.function.flatten(values)
+
+
+def _call(module: nn.Module, inputs: Any) -> Tensor:
+    found = module(**inputs) if isinstance(inputs, dict) else module(*inputs)
+    return found.reshape(len(found), -1)
+
+
+def _matrix(blocks: Tensor) -> np.ndarray:
+    found: np.ndarray = blocks.flatten(2).flatten(0, 1).cpu().numpy()
+    return found
+
+
+def _error(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
+    away = np.linalg.norm((predicted - real).reshape(len(real), -1), axis=1)
+    gone = np.linalg.norm((real - real[0]).reshape(len(real), -1), axis=1)
+    found: np.ndarray = np.divide(away, gone, out=np.where(away > 0, np.inf, 0.0), where=gone > 0)
+    return found
+
+
+def _logged(steps: int | Sequence[int]) -> list[int]:
+    logged = list(range(1, steps + 1)) if isinstance(steps, int) else sorted(set(steps))
+    if not logged or logged[0] < 1:
+        raise ValueError(f"steps must be integers >= 1, got {steps!r}")
+    return logged
