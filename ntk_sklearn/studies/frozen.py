@@ -88,6 +88,7 @@ def frozen_preconditioner(
     Parameters
     ----------
     module : torch.nn.Module
+        Trained in its own precision; predictions are in float64.
     optimizer : torch.optim.Optimizer
         Of the module's parameters, see `preconditioner`. Copies of both are trained.
     X, y : inputs and array-like, (n,) or (n, k)
@@ -113,18 +114,19 @@ def frozen_preconditioner(
     """
     logged = _logged(steps)
     module, optimizer = copy.deepcopy((module, optimizer))
-    training = _Training(module, optimizer, ModuleFunction(module).prepare(X), y, loss_weight)
+    training = _Training(module, optimizer, X, y, loss_weight)
     for _ in range(start):
         training.step()
-    function = ModuleFunction(module)
-    frozen = _Frozen(function, rules(optimizer, function), training, X if rows is None else rows)
-    found = [(frozen.outputs(module), *frozen.expected(), 0.0, training.loss())]
+    rows = X if rows is None else rows
+    function = ModuleFunction(module, dtype=torch.float64)
+    frozen = _Frozen(function, rules(optimizer, function), training, rows)
+    found = [(training.outputs(rows), *frozen.expected(), 0.0, training.loss())]
     for k in range(1, logged[-1] + 1):
         training.step()
         frozen.step()
         if k in logged:
             drift = frozen.drift(rules(optimizer, function))
-            found.append((frozen.outputs(module), *frozen.expected(), drift, training.loss()))
+            found.append((training.outputs(rows), *frozen.expected(), drift, training.loss()))
     real, predicted, flow, drift_, loss = (np.array(column) for column in zip(*found, strict=True))
     return FrozenPreconditioner(
         np.array([0, *logged]), real, predicted, flow, _error(predicted, real),
@@ -136,12 +138,14 @@ class _Training:
     """A module that its optimizer trains."""
 
     def __init__(
-        self, module: nn.Module, optimizer: Optimizer, inputs: Any, y: Any, weight: float
+        self, module: nn.Module, optimizer: Optimizer, X: Inputs, y: Any, weight: float
     ) -> None:
-        self.module, self.optimizer, self.inputs, self.weight = module, optimizer, inputs, weight
+        self.module, self.optimizer, self.X, self.weight = module, optimizer, X, weight
+        self.prepare = ModuleFunction(module).prepare
+        self.inputs = self.prepare(X)
         if any(group["maximize"] for group in optimizer.param_groups):
             raise ValueError("the optimizer maximizes, and the loss is to be minimized")
-        outputs = _call(module, inputs)
+        outputs = _call(module, self.inputs)
         self.y = torch.as_tensor(np.asarray(y)).to(outputs)
         self.y = self.y[:, None] if self.y.ndim == 1 else self.y
         if self.y.shape != outputs.shape:
@@ -158,6 +162,11 @@ class _Training:
         with torch.no_grad():
             return float(self._loss())
 
+    def outputs(self, rows: Inputs) -> np.ndarray:
+        with torch.no_grad():
+            found: np.ndarray = _call(self.module, self.prepare(rows)).cpu().double().numpy()
+        return found
+
     def _loss(self) -> Tensor:
         return self.weight / 2.0 * (_call(self.module, self.inputs) - self.y).square().sum()
 
@@ -169,7 +178,7 @@ class _Frozen:
         self, function: ModuleFunction, found: dict[str, Rule], training: _Training, rows: Inputs
     ) -> None:
         self.function, self.rules, self.weight = function, found, training.weight
-        self.J = Jacobian(function, function.values, training.inputs)
+        self.J = Jacobian(function, function.values, function.prepare(training.X))
         self.at = Jacobian(function, function.values, function.prepare(rows))
         self.theta0 = function.flatten(function.values)
         self.theta, self.steps = dict(function.values), 0
@@ -180,8 +189,8 @@ class _Frozen:
             for name, rule in found.items()
         }
         D = Diagonal(self._flat(per_step))
-        K = preconditioned_kernel(function, training.inputs, preconditioner=D)
-        cross = preconditioned_kernel(function, rows, training.inputs, preconditioner=D)
+        K = preconditioned_kernel(function, training.X, preconditioner=D)
+        cross = preconditioned_kernel(function, rows, training.X, preconditioner=D)
         self.kernel, self.cross = _matrix(K), _matrix(cross)
         self.modes = training_modes(self.kernel)
 
@@ -200,10 +209,6 @@ class _Frozen:
         change = self.cross @ self.modes.coefficients(residual, learned)
         start = self.start.cpu().numpy()
         return recursion.cpu().numpy(), start + change.reshape(start.shape)
-
-    def outputs(self, module: nn.Module) -> np.ndarray:
-        found: np.ndarray = _call(module, self.at.inputs).detach().cpu().numpy()
-        return found
 
     def drift(self, now: dict[str, Rule]) -> float:
         D = self._flat({name: rule.denominator for name, rule in now.items()})

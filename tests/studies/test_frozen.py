@@ -31,6 +31,14 @@ def test_it_is_exact_where_neither_d_nor_j_moves(kind, start):
     assert not found.drift.any()
 
 
+def test_modules_in_single_precision():
+    module = linear_model().float()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.01, momentum=0.9)
+    found = frozen_preconditioner(module, optimizer, X, Y, steps=[5, 60], rows=NEW)
+    assert found.predicted.dtype == np.float64
+    assert 0.0 < found.relative_error[1:].max() < 1e-5
+
+
 def test_a_rate_that_falls_is_followed():
     """Adagrad whose accumulator is so large that D stays: the rate alone depends on the step."""
     module = linear_model()
@@ -110,14 +118,14 @@ def test_flow_is_that_of_the_kernel():
 def test_flow_has_the_rate_that_momentum_gathers(kind, gathered):
     """Small steps of momentum 0.9 go ten times as far as those of gradient descent."""
     module = linear_model()
-    rate = 1e-5
+    rate = 1e-4
     optimizer = OPTIMIZERS[kind](module.parameters(), lr=rate, weight_decay=0.0)
-    found = frozen_preconditioner(module, optimizer, X, Y, start=300, steps=[10_000])
+    found = frozen_preconditioner(module, optimizer, X, Y, start=100, steps=[400])
     K = found.kernel / rate
     jacobian_products = torch.cat([X, torch.ones(6, 1)], dim=1).double()
     expected = gathered * np.kron(jacobian_products @ jacobian_products.T, np.eye(2))
     np.testing.assert_allclose(K, expected, rtol=1e-10, atol=1e-10)
-    assert found.flow_error[-1] < 2e-3
+    assert found.flow_error[-1] < 0.02  # the inertia of the buffer
 
 
 @pytest.mark.parametrize("kind", list(OPTIMIZERS))
@@ -155,12 +163,13 @@ def test_how_long_it_holds_depends_on_how_fast_d_forgets():
     for beta2 in (0.9, 0.999):
         module = network()
         optimizer = torch.optim.Adam(module.parameters(), lr=1e-3, betas=(0.9, beta2))
-        held[beta2] = frozen_preconditioner(module, optimizer, X, Y, start=100, steps=300)
-    fast, slow = (held[b].passes(0.1) for b in (0.9, 0.999))
-    assert fast is not None
-    assert slow is None or slow > 1.5 * fast
-    assert held[0.9].drift[50] > 3 * held[0.999].drift[50]
-    assert held[0.9].relative_error[-1] > held[0.9].relative_error[5]
+        held[beta2] = frozen_preconditioner(
+            module, optimizer, X, Y, start=30, steps=[1, 2, 5, 10, 20, 40, 80]
+        )
+    assert held[0.999].passes(0.1) >= 2 * held[0.9].passes(0.1)
+    assert held[0.9].drift[6] > 2 * held[0.999].drift[6] > 0.1
+    for found in held.values():
+        assert (np.diff(found.relative_error[:7]) > 0).all()
 
 
 def test_groups_and_keyword_inputs():

@@ -48,8 +48,7 @@ def layer_learning_rates(network: Layer, rates: Mapping[str, Rate]) -> Layer:
 
     Examples
     --------
-    >>> from ntk_sklearn.finite import layer_learning_rates
-    >>> from ntk_sklearn.networks import Activation, Dense, Serial
+    >>> from ntk_sklearn.networks import Activation, Dense, Serial, layer_learning_rates
     >>> tree = Serial(Dense(1.5, 0.5), Activation("relu"), Dense())
     >>> layer_learning_rates(tree, {"layers.0": (0.1, 0.0)})  # doctest: +NORMALIZE_WHITESPACE
     Serial(Dense(w_std=1.5, b_std=0.5, lr_multiplier=0.1, bias_ntk=0.0), Activation('relu'),

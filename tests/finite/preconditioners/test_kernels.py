@@ -78,6 +78,30 @@ def test_kernels_of_optimizers_are_positive(kind):
     assert values[-1] > 0
 
 
+def test_training_ends_at_the_smallest_change_in_the_norm_of_d():
+    """More parameters than rows; two learning rates, real steps until the targets are fitted."""
+    model, x, y = nn.Linear(3, 1).double(), X[:2], Y[:2, :1]
+    start, before = ModuleFunction(model), model(NEW).detach()
+    left = y - model(x).detach()
+    rates = [{"params": [model.weight]}, {"params": [model.bias], "lr": 0.5}]
+    optimizer = torch.optim.SGD(rates, lr=0.05)
+    for _ in range(3000):
+        optimizer.zero_grad()
+        (0.5 * (model(x) - y).square().sum()).backward()
+        optimizer.step()
+    D = preconditioner(optimizer, start)
+    J = torch.cat([x, torch.ones(2, 1)], dim=1).double()
+    smallest = D.root(torch.linalg.pinv(D.root(J)) @ left.squeeze())
+    moved = ModuleFunction(model)
+    moved = moved.flatten(moved.values) - start.flatten(start.values)
+    torch.testing.assert_close(moved, smallest, rtol=1e-8, atol=1e-10)
+    K, cross = (
+        preconditioned_kernel(start, rows, x, preconditioner=D)[:, 0, :, 0] for rows in (x, NEW)
+    )
+    expected = before + cross @ torch.linalg.solve(K, left)
+    torch.testing.assert_close(model(NEW).detach(), expected, rtol=1e-8, atol=1e-10)
+
+
 def test_other_numbers_of_parameters_are_refused():
     with pytest.raises(ValueError, match="preconditioner has 3 parameters, the function 50"):
         preconditioned_kernel(FUNCTION, X, preconditioner=Diagonal(torch.ones(3)))

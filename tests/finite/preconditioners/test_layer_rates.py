@@ -37,7 +37,7 @@ def preconditioned(tree, rates, seed, width, rows):
     """K_D (n, n) of one finite network of `tree`, D^-1 with the rate of every layer."""
     module = to_module(tree, rows.shape[1:], width, random_state=seed)
     by_name = {}
-    for (path, rate), name in zip(rates.items(), affine_names(module), strict=True):
+    for rate, name in zip(rates.values(), affine_names(module), strict=True):
         weight, bias = rate if isinstance(rate, tuple) else (rate, rate)
         by_name |= {f"{name}.weight": weight, f"{name}.bias": bias}
     function = ModuleFunction(module)
@@ -90,8 +90,8 @@ def test_rates_of_one_and_zero():
     ones = layer_learning_rates(TREE, dict.fromkeys(RATES, 1.0))
     np.testing.assert_array_equal(NTK(ones)(ROWS), NTK(TREE)(ROWS))
     readout = layer_learning_rates(TREE, {"layers.0": 0.0, "layers.2": 0.0})
-    frozen = Serial(Dense(1.4, 0.3, lr_multiplier=0.0), Activation("relu"),
-                    Dense(1.4, 0.2, lr_multiplier=0.0), Activation("erf"), Dense(1.0, 0.1))  # fmt: skip
+    first, middle = Dense(1.4, 0.3, lr_multiplier=0.0), Dense(1.4, 0.2, lr_multiplier=0.0)
+    frozen = Serial(first, Activation("relu"), middle, Activation("erf"), Dense(1.0, 0.1))
     np.testing.assert_array_equal(NTK(readout)(ROWS), NTK(frozen)(ROWS))
 
 

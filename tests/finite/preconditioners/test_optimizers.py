@@ -77,6 +77,15 @@ def test_fused_implementations_have_the_same_state(kind):
     torch.testing.assert_close(last_update(optimizer, function), update, rtol=1e-9, atol=1e-14)
 
 
+@pytest.mark.parametrize("make", [torch.optim.SGD, torch.optim.Adam])
+def test_rates_may_be_tensors(make):
+    module = network()
+    optimizer = make(module.parameters(), lr=torch.tensor(0.01).double(), foreach=False)
+    step(module, optimizer)
+    function, update, _ = real_update(module, optimizer)
+    torch.testing.assert_close(last_update(optimizer, function), update, rtol=1e-10, atol=1e-14)
+
+
 def test_groups_with_other_rates_betas_and_eps():
     module = network()
     first, last = groups(module, 0.01)
