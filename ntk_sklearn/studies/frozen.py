@@ -5,18 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
-from ..finite.preconditioners import Diagonal, Rule, preconditioned_kernel, rules
-from ..finite.preconditioners.rules import advance
-from ..finite.tangent import Inputs, Jacobian, ModuleFunction
-from ..inference import gradient_flow, training_modes
+from ..finite.preconditioners import rules
+from ..finite.tangent import Inputs, ModuleFunction
+from .frozen_training import FrozenTraining, Training
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def frozen_preconditioner(
     module : torch.nn.Module
         Trained in its own precision; predictions are in float64.
     optimizer : torch.optim.Optimizer
-        Of the module's parameters, see `preconditioner`. Copies of both are trained.
+        Of all or some of the module's parameters, see `preconditioner`. Copies of both are trained.
     X, y : inputs and array-like, (n,) or (n, k)
     start : int
         Steps before D is frozen; at least one if the optimizer has taken none so far.
@@ -114,12 +112,12 @@ def frozen_preconditioner(
     """
     logged = _logged(steps)
     module, optimizer = copy.deepcopy((module, optimizer))
-    training = _Training(module, optimizer, X, y, loss_weight)
+    training = Training(module, optimizer, X, y, loss_weight)
     for _ in range(start):
         training.step()
     rows = X if rows is None else rows
-    function = ModuleFunction(module, dtype=torch.float64)
-    frozen = _Frozen(function, rules(optimizer, function), training, rows)
+    function = ModuleFunction(module, training.moved, torch.float64)
+    frozen = FrozenTraining(function, rules(optimizer, function), training, rows)
     found = [(training.outputs(rows), *frozen.expected(), 0.0, training.loss())]
     for k in range(1, logged[-1] + 1):
         training.step()
@@ -134,103 +132,6 @@ def frozen_preconditioner(
     )  # fmt: skip
 
 
-class _Training:
-    """A module that its optimizer trains."""
-
-    def __init__(
-        self, module: nn.Module, optimizer: Optimizer, X: Inputs, y: Any, weight: float
-    ) -> None:
-        self.module, self.optimizer, self.X, self.weight = module, optimizer, X, weight
-        self.prepare = ModuleFunction(module).prepare
-        self.inputs = self.prepare(X)
-        if any(group["maximize"] for group in optimizer.param_groups):
-            raise ValueError("the optimizer maximizes, and the loss is to be minimized")
-        outputs = _call(module, self.inputs)
-        self.y = torch.as_tensor(np.asarray(y)).to(outputs)
-        self.y = self.y[:, None] if self.y.ndim == 1 else self.y
-        if self.y.shape != outputs.shape:
-            raise ValueError(
-                f"y has the shape {tuple(self.y.shape)}, the outputs {tuple(outputs.shape)}"
-            )
-
-    def step(self) -> None:
-        self.optimizer.zero_grad()
-        self._loss().backward()
-        self.optimizer.step()
-
-    def loss(self) -> float:
-        with torch.no_grad():
-            return float(self._loss())
-
-    def outputs(self, rows: Inputs) -> np.ndarray:
-        with torch.no_grad():
-            found: np.ndarray = _call(self.module, self.prepare(rows)).cpu().double().numpy()
-        return found
-
-    def _loss(self) -> Tensor:
-        return self.weight / 2.0 * (_call(self.module, self.inputs) - self.y).square().sum()
-
-
-class _Frozen:
-    """The linearized module under the same optimizer with D frozen."""
-
-    def __init__(
-        self, function: ModuleFunction, found: dict[str, Rule], training: _Training, rows: Inputs
-    ) -> None:
-        self.function, self.rules, self.weight = function, found, training.weight
-        self.J = Jacobian(function, function.values, function.prepare(training.X))
-        self.at = Jacobian(function, function.values, function.prepare(rows))
-        self.theta0 = function.flatten(function.values)
-        self.theta, self.steps = dict(function.values), 0
-        self.f0, self.start = self.J.outputs() - training.y, self.at.outputs()
-        self.denominator = self._flat({name: rule.denominator for name, rule in found.items()})
-        per_step = {
-            name: rule.current_rate * rule.steady_gain / rule.denominator
-            for name, rule in found.items()
-        }
-        D = Diagonal(self._flat(per_step))
-        K = preconditioned_kernel(function, training.X, preconditioner=D)
-        cross = preconditioned_kernel(function, rows, training.X, preconditioner=D)
-        self.kernel, self.cross = _matrix(K), _matrix(cross)
-        self.modes = training_modes(self.kernel)
-
-    def step(self) -> None:
-        residual = self.f0 + self.J.jvp(self._moved())
-        slopes = self.function.unflatten(self.J.vjp(self.weight * residual))
-        for name, rule in self.rules.items():
-            self.rules[name], self.theta[name] = advance(rule, self.theta[name], slopes[name])
-        self.steps += 1
-
-    def expected(self) -> tuple[np.ndarray, np.ndarray]:
-        """Outputs (m, k) by the recursion, and by gradient flow."""
-        recursion = self.start + self.at.jvp(self._moved())
-        learned = partial(gradient_flow, t=self.weight * self.steps)
-        residual = -self.f0.reshape(-1, 1).cpu().numpy()
-        change = self.cross @ self.modes.coefficients(residual, learned)
-        start = self.start.cpu().numpy()
-        return recursion.cpu().numpy(), start + change.reshape(start.shape)
-
-    def drift(self, now: dict[str, Rule]) -> float:
-        D = self._flat({name: rule.denominator for name, rule in now.items()})
-        return float((D - self.denominator).norm() / self.denominator.norm())
-
-    def _moved(self) -> Tensor:
-        return self._flat(self.theta) - self.theta0
-
-    def _flat(self, values: dict[str, Tensor]) -> Tensor:
-        return self.function.flatten(values)
-
-
-def _call(module: nn.Module, inputs: Any) -> Tensor:
-    found = module(**inputs) if isinstance(inputs, dict) else module(*inputs)
-    return found.reshape(len(found), -1)
-
-
-def _matrix(blocks: Tensor) -> np.ndarray:
-    found: np.ndarray = blocks.flatten(2).flatten(0, 1).cpu().numpy()
-    return found
-
-
 def _error(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
     away = np.linalg.norm((predicted - real).reshape(len(real), -1), axis=1)
     gone = np.linalg.norm((real - real[0]).reshape(len(real), -1), axis=1)
@@ -239,7 +140,7 @@ def _error(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
 
 
 def _logged(steps: int | Sequence[int]) -> list[int]:
-    logged = list(range(1, steps + 1)) if isinstance(steps, int) else sorted(set(steps))
+    logged = list(range(1, int(steps) + 1)) if isinstance(steps, int | np.integer) else sorted(set(steps))
     if not logged or logged[0] < 1:
         raise ValueError(f"steps must be integers >= 1, got {steps!r}")
     return logged

@@ -172,6 +172,14 @@ def test_how_long_it_holds_depends_on_how_fast_d_forgets():
         assert (np.diff(found.relative_error[:7]) > 0).all()
 
 
+def test_an_optimizer_of_some_parameters():
+    module = network()
+    optimizer = torch.optim.SGD(module[2].parameters(), lr=0.01, momentum=0.9)
+    found = frozen_preconditioner(module, optimizer, X, Y, steps=50)
+    np.testing.assert_allclose(found.predicted, found.outputs, rtol=1e-10, atol=1e-12)
+    assert list(found.steps) == list(range(51))
+
+
 def test_groups_and_keyword_inputs():
     class Named(torch.nn.Module):
         def __init__(self):

@@ -208,6 +208,33 @@ def test_without_its_decay_the_step_of_adamw_is_wrong_at_every_step_size():
     assert relative_errors("adamw", predict).min() > 0.01
 
 
+MODULES = {
+    "convolution": lambda: nn.Sequential(
+        nn.Conv1d(2, 4, 3, padding=1), nn.GELU(), nn.Flatten(), nn.Linear(20, 2)
+    ),
+    "attention": lambda: nn.TransformerEncoderLayer(2, 1, 4, batch_first=True, activation="gelu"),
+}
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_steps_of_other_modules(kind):
+    torch.manual_seed(1)
+    module = MODULES[kind]().double().eval()
+    x = torch.randn(4, *((2, 5) if kind == "convolution" else (5, 2))).double()
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
+    errors = []
+    for rate in (1e-3, 1e-3, 1e-3, 1e-4, 1e-5):
+        optimizer.param_groups[0]["lr"] = rate
+        function, before = ModuleFunction(module), module(x).detach()
+        optimizer.zero_grad()
+        (module(x) - 1.0).square().sum().backward()
+        optimizer.step()
+        change = (module(x).detach() - before).flatten(1)
+        errors.append(((predicted_step(optimizer, function, x) - change).norm() / change.norm()))
+    ratios = torch.stack(errors)[2:].log10().diff()
+    assert (ratios + 1.0).abs().max() < 0.2  # ten times less each time
+
+
 def test_adam_in_single_precision():
     module = network().float()
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
