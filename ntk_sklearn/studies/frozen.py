@@ -140,7 +140,11 @@ def _error(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
 
 
 def _logged(steps: int | Sequence[int]) -> list[int]:
-    logged = list(range(1, int(steps) + 1)) if isinstance(steps, int | np.integer) else sorted(set(steps))
+    logged = (
+        list(range(1, int(steps) + 1))
+        if isinstance(steps, int | np.integer)
+        else sorted(set(steps))
+    )
     if not logged or logged[0] < 1:
         raise ValueError(f"steps must be integers >= 1, got {steps!r}")
     return logged

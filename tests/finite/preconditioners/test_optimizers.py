@@ -230,7 +230,7 @@ def test_steps_of_other_modules(kind):
         (module(x) - 1.0).square().sum().backward()
         optimizer.step()
         change = (module(x).detach() - before).flatten(1)
-        errors.append(((predicted_step(optimizer, function, x) - change).norm() / change.norm()))
+        errors.append((predicted_step(optimizer, function, x) - change).norm() / change.norm())
     ratios = torch.stack(errors)[2:].log10().diff()
     assert (ratios + 1.0).abs().max() < 0.2  # ten times less each time
 
