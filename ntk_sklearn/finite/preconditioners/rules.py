@@ -69,10 +69,8 @@ class Rule:
     @property
     def steady_gain(self) -> float:
         """What m becomes, per gradient, while gradients stay as they are."""
-        if not self.remembers:
-            return 1.0
-        gathered = self.gain / (1.0 - self.momentum)
-        return 1.0 + self.momentum * gathered if self.lookahead else gathered
+        # of Nesterov's, which torch allows without dampening alone, 1 + beta / (1 - beta) is the same
+        return self.gain / (1.0 - self.momentum) if self.remembers else 1.0
 
 
 def gradient(rule: Rule, theta: Tensor, slope: Tensor) -> Tensor:
