@@ -69,7 +69,7 @@ class Rule:
     @property
     def steady_gain(self) -> float:
         """What m becomes, per gradient, while gradients stay as they are."""
-        # of Nesterov's, which torch allows without dampening alone, 1 + beta / (1 - beta) is the same
+        # Nesterov's, which torch allows without dampening only: 1 + beta / (1 - beta), the same
         return self.gain / (1.0 - self.momentum) if self.remembers else 1.0
 
 
