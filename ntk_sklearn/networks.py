@@ -35,7 +35,13 @@ from .architecture import (
     infer_shape,
     residual,
 )
-from .finite import biases_from_zero, from_module, maximal_update, standard_parametrization
+from .finite import (
+    biases_from_zero,
+    from_module,
+    layer_learning_rates,
+    maximal_update,
+    standard_parametrization,
+)
 from .presets import (
     Convolutional,
     DepthLimits,
@@ -94,6 +100,7 @@ __all__ = [
     "depth_limits",
     "from_module",
     "infer_shape",
+    "layer_learning_rates",
     "maximal_update",
     "network_phase",
     "phase",

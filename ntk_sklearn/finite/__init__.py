@@ -14,19 +14,47 @@ from .lifting import from_module
 from .modules import FiniteNetwork
 from .network import to_module
 from .parametrizations import biases_from_zero, maximal_update, standard_parametrization
+from .preconditioners import (
+    Diagonal,
+    GaussNewton,
+    Preconditioner,
+    gauss_newton,
+    gauss_newton_kernel,
+    identity,
+    last_update,
+    layer_learning_rates,
+    learning_rates,
+    preconditioned_kernel,
+    preconditioner,
+    predicted_step,
+    sign_kernel,
+)
 from .tangent import EmpiricalNTK
 
 __all__ = [
     "INITIAL_WIDTH",
+    "Diagonal",
     "EmpiricalNTK",
     "FiniteNetwork",
+    "GaussNewton",
     "Networks",
+    "Preconditioner",
     "biases_from_zero",
     "empirical_nngp",
     "empirical_ntk",
     "from_module",
+    "gauss_newton",
+    "gauss_newton_kernel",
+    "identity",
     "initial_outputs",
+    "last_update",
+    "layer_learning_rates",
+    "learning_rates",
     "maximal_update",
+    "preconditioned_kernel",
+    "preconditioner",
+    "predicted_step",
+    "sign_kernel",
     "standard_parametrization",
     "to_module",
 ]

@@ -1,0 +1,176 @@
+r"""Natural gradient and damped Gauss-Newton on squared loss: ``D = J^T J / n + damping I``.
+
+J has rows of n samples (times k outputs), and undamped D is the Fisher matrix of Gaussian noise of
+variance 1. Everything goes through the small side K = J J^T (n k, n k):
+
+    D^-1 J^T = J^T (K / n + damping)^-1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..tangent import Inputs, Jacobian, ModuleFunction
+from .base import identity
+from .kernel import preconditioned_kernel
+
+
+def gauss_newton_kernel(
+    kernel: np.ndarray,
+    n_samples: int,
+    damping: float = 0.0,
+    *,
+    rows: np.ndarray | None = None,
+    columns: np.ndarray | None = None,
+    between: np.ndarray | None = None,
+) -> np.ndarray:
+    r"""``J D^{-1} J^T`` with ``D = J^T J / n + damping I``, from the kernel alone.
+
+    On the samples X that make D, of tangent kernel K = K(X, X),
+
+    .. math:: K_D(X, X) = n K (K + n \delta I)^{-1}, \qquad
+              K_D(A, X) = n K(A, X) (K + n \delta I)^{-1},
+
+    so that a mode of K with eigenvalue lambda decays at the rate lambda / (lambda / n + delta).
+    Undamped, D^-1 is the pseudo-inverse: ``K_D(X, X)`` is n times the projection on the range of K,
+    which is n times the identity if J has full row rank: then all modes decay alike. Without
+    full row rank the modes in the null space of K do not decay at all.
+
+    Parameters
+    ----------
+    kernel : ndarray, (n k, n k)
+        K(X, X), all outputs of all samples; of an infinitely wide network (n, n) does for all
+        outputs.
+    n_samples : int
+        The n that D divides by.
+    damping : float
+        delta >= 0.
+    rows : ndarray, (p, n k) or None
+        K(A, X), for K_D(A, X).
+    columns : ndarray, (q, n k) or None
+        K(B, X); with it and K(A, B), K_D(A, B) is returned.
+    between : ndarray, (p, q) or None
+        K(A, B), needed with `columns` and damping.
+
+    Returns
+    -------
+    ndarray
+        (n k, n k), (p, n k) with `rows`, (p, q) with `rows` and `columns`.
+
+    Raises
+    ------
+    ValueError
+        If `damping` is negative, or blocks are missing.
+
+    References
+    ----------
+    Amari, "Natural gradient works efficiently in learning", 1998; Zhang, Martens and Grosse, "Fast
+    convergence of natural gradient descent for overparameterized neural networks", 2019.
+    """
+    if damping < 0:
+        raise ValueError(f"damping must be >= 0, got {damping!r}")
+    values, vectors = np.linalg.eigh(kernel)
+    kept = _kept(values)
+    values, vectors = values[kept], vectors[:, kept]
+    left = (kernel if rows is None else rows) @ vectors
+    rate = 1.0 / (values / n_samples + damping)
+    if columns is None:
+        found: np.ndarray = (left * rate) @ vectors.T
+        return found
+    if rows is None or (damping > 0 and between is None):
+        raise ValueError("columns need rows, and with damping the block between them")
+    right = columns @ vectors
+    if damping == 0:
+        found = (left * (rate / values)) @ right.T
+    else:
+        assert between is not None
+        found = (between - (left * (rate / n_samples)) @ right.T) / damping
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class GaussNewton:
+    """``D = J^T J / n + damping I`` as a preconditioner, by products with J and J^T.
+
+    Attributes
+    ----------
+    jacobian : Jacobian
+        J (n k, n_parameters), of the samples that make D.
+    values, vectors : Tensor
+        Eigensystem of K = J J^T, of the eigenvalues that are not 0.
+    damping : float
+        Undamped, D^-1 is the pseudo-inverse.
+    """
+
+    jacobian: Jacobian
+    values: Tensor
+    vectors: Tensor
+    damping: float
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of the vectors."""
+        return self.jacobian.function.n_parameters
+
+    def apply(self, v: Tensor) -> Tensor:
+        """D^-1 v (..., n_parameters)."""
+        return self._power(v, -1.0)
+
+    def root(self, v: Tensor) -> Tensor:
+        """D^-1/2 v."""
+        return self._power(v, -0.5)
+
+    def _power(self, v: Tensor, power: float) -> Tensor:
+        outside = self.damping**power if self.damping else 0.0
+        inside = (self.values / len(self.jacobian) + self.damping) ** power - outside
+        flat = [self._filtered(w, inside / self.values) for w in v.reshape(-1, v.shape[-1])]
+        return outside * v + torch.stack(flat).view_as(v)
+
+    def _filtered(self, v: Tensor, factors: Tensor) -> Tensor:
+        """J^T U diag(factors) U^T J v."""
+        seen = self.jacobian.jvp(v)
+        back = self.vectors @ (factors * (self.vectors.mT @ seen.flatten()))
+        return self.jacobian.vjp(back.view_as(seen))
+
+
+def gauss_newton(
+    function: ModuleFunction | nn.Module, inputs: Inputs, damping: float = 0.0
+) -> GaussNewton:
+    """The Gauss-Newton matrix of squared loss (the Fisher matrix) of some samples.
+
+    Parameters
+    ----------
+    function : ModuleFunction or torch.nn.Module
+    inputs
+        The samples that make D; K of all of them is decomposed, in O((n k)^3).
+    damping : float
+        delta >= 0.
+
+    Returns
+    -------
+    GaussNewton
+
+    Raises
+    ------
+    ValueError
+        If `damping` is negative.
+    """
+    if damping < 0:
+        raise ValueError(f"damping must be >= 0, got {damping!r}")
+    function = function if isinstance(function, ModuleFunction) else ModuleFunction(function)
+    K = preconditioned_kernel(function, inputs, preconditioner=identity(function))
+    values, vectors = torch.linalg.eigh(K.flatten(2).flatten(0, 1))
+    kept = torch.from_numpy(_kept(values.cpu().numpy())).to(values.device)
+    J = Jacobian(function, function.values, function.prepare(inputs))
+    return GaussNewton(J, values[kept], vectors[:, kept], float(damping))
+
+
+def _kept(values: np.ndarray) -> np.ndarray:
+    """Which eigenvalues of a positive semi-definite matrix are not 0 by rounding."""
+    eps = np.finfo(values.dtype).eps
+    found: np.ndarray = values > len(values) * eps * max(float(values[-1]), 0.0)
+    return found
