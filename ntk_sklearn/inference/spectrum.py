@@ -95,7 +95,8 @@ class Spectrum:
 
         -log(1 - fraction) / (v + ridge) in gradient flow, for a half the half-life log 2 / v, for
         1 - 1/e the time 1 / v. In steps of size h, log(1 - fraction) / log|1 - h (v + ridge)|: not
-        an integer, and inf where they diverge. Modes that are never learned take inf.
+        an integer, inf where they diverge, 0 where one step learns all. Modes that are never
+        learned take inf.
 
         Parameters
         ----------
@@ -115,9 +116,9 @@ class Spectrum:
         if schedule.momentum:
             raise ValueError("learning times of modes are known without momentum only")
         rates = np.where(self.eigenvalues > 0, self.eigenvalues + _checked(ridge), 0.0)
+        decay = _decay(rates / schedule.scale, schedule.learning_rate)
         with np.errstate(divide="ignore"):
-            time = -np.log1p(-fraction) / _decay(rates / schedule.scale, schedule.learning_rate)
-        return np.where(time > 0, time, np.inf)
+            return np.where(decay > 0, -np.log1p(-fraction) / decay, np.inf)
 
     def losses(
         self, times: Sequence[float], schedule: Schedule = _FLOW, ridge: float = 0.0
@@ -258,7 +259,8 @@ def _decay(rates: np.ndarray, learning_rate: float | None) -> np.ndarray:
 
 
 def _log_rest(step: np.ndarray) -> np.ndarray:
-    found: np.ndarray = np.log(np.abs(1.0 - step))
+    with np.errstate(divide="ignore"):
+        found: np.ndarray = np.log(np.abs(1.0 - step))
     return found
 
 

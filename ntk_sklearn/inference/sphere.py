@@ -24,8 +24,9 @@ Profile = Callable[[np.ndarray], np.ndarray]
 
 _NODES = 24  # of a panel
 _GRADED = 40  # halvings of the panel at an end, for kernels that are not smooth there
-# Of a kernel's values and of the polynomials, times their size: measured to be half of that.
-_ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
+# Rounding of a kernel's values and of the polynomials, which grows with the degree, in units of
+# their size: measured to be half of that.
+_ROUNDING, _PER_DEGREE = (factor * float(np.finfo(np.float64).eps) for factor in (8.0, 1.0 / 64.0))
 # Of eigenvalues in units of the largest: from here on the quadrature has not converged.
 _CONVERGED = 1e-9
 
@@ -47,7 +48,7 @@ class SphereSpectrum:
         kappa(0), the sum of all N(p, k) mu_k.
     errors : ndarray, (max_degree + 1,)
         Estimates of the absolute errors of the eigenvalues: what a finer rule changes, and what
-        rounding of the kernel's values leaves.
+        rounding of the values leaves, if the kernel is right to a few units in the last place.
     """
 
     dimension: int
@@ -191,7 +192,8 @@ def _integrals(profile: Profile, p: int, last: int, panels: int) -> tuple[np.nda
     weights = weights * np.exp(log_area) * np.sin(angles) ** (p - 2)
     weighted = weights * _values(profile, angles)
     polynomials = gegenbauer(p, last, angles)
-    return polynomials @ weighted, _ROUNDING * (np.abs(polynomials) @ np.abs(weighted))
+    rounding = _ROUNDING + _PER_DEGREE * np.arange(last + 1)
+    return polynomials @ weighted, rounding * (np.abs(polynomials) @ np.abs(weighted))
 
 
 def _rule(panels: int) -> tuple[np.ndarray, np.ndarray]:
