@@ -116,10 +116,10 @@ def learning_curve(
     (0.5, 0.5)
     """
     sizes = _numbers(n_samples, "n_samples")
-    levels = [_numbers(eigenvalues, "eigenvalues"), _numbers(power, "power")]
-    levels.append(_numbers(1.0 if multiplicities is None else multiplicities, "multiplicities"))
-    values, parts, counts = np.broadcast_arrays(*levels)
-    if len(levels[1]) != len(values) or len(levels[0]) != len(values):
+    values, parts = _numbers(eigenvalues, "eigenvalues"), _numbers(power, "power")
+    given = np.ones(len(values)) if multiplicities is None else multiplicities
+    counts = _numbers(given, "multiplicities")
+    if not len(values) == len(parts) == len(counts):
         raise ValueError("eigenvalues, power and multiplicities must be of the same length")
     scalars = {"ridge": ridge, "noise": noise, "tail": tail}
     ridge, noise, tail = (float(_numbers(v, name)[0]) for name, v in scalars.items())

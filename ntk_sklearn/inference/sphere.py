@@ -24,6 +24,7 @@ Profile = Callable[[np.ndarray], np.ndarray]
 
 _NODES = 24  # of a panel
 _GRADED = 40  # halvings of the panel at an end, for kernels that are not smooth there
+_ENTRIES = 2**21  # of polynomials in memory at once
 # Rounding of a kernel's values and of the polynomials, which grows with the degree, in units of
 # their size: measured to be half of that.
 _ROUNDING, _PER_DEGREE = (factor * float(np.finfo(np.float64).eps) for factor in (8.0, 1.0 / 64.0))
@@ -191,9 +192,14 @@ def _integrals(profile: Profile, p: int, last: int, panels: int) -> tuple[np.nda
     log_area = gammaln(p / 2.0) - gammaln((p - 1) / 2.0) - 0.5 * np.log(np.pi)
     weights = weights * np.exp(log_area) * np.sin(angles) ** (p - 2)
     weighted = weights * _values(profile, angles)
-    polynomials = gegenbauer(p, last, angles)
-    rounding = _ROUNDING + _PER_DEGREE * np.arange(last + 1)
-    return polynomials @ weighted, rounding * (np.abs(polynomials) @ np.abs(weighted))
+    found, size = np.zeros(last + 1), np.zeros(last + 1)
+    at_once = max(1, _ENTRIES // (last + 1))
+    for start in range(0, len(angles), at_once):
+        part = slice(start, start + at_once)
+        polynomials = gegenbauer(p, last, angles[part])
+        found += polynomials @ weighted[part]
+        size += np.abs(polynomials) @ np.abs(weighted[part])
+    return found, (_ROUNDING + _PER_DEGREE * np.arange(last + 1)) * size
 
 
 def _rule(panels: int) -> tuple[np.ndarray, np.ndarray]:
