@@ -119,7 +119,7 @@ def test_skips_of_the_scale_one_over_root_depth_keep_the_angle():
 @pytest.mark.parametrize("depth", [10, 40])
 @pytest.mark.parametrize("w_std", [1.2, np.sqrt(2), 1.5])
 def test_the_diagonal_vanishes_with_depth_below_the_critical_scale_only(w_std, depth):
-    """(w_std^2 / 2)^depth q for the NNGP, depth + 1 times that for the NTK; w_std of a readout 1."""
+    """NNGP w_std^2 (w_std^2 / 2)^depth at |x|^2 = d, and the NTK depth + 1 times that."""
     network = FullyConnected(depth, w_std=w_std, b_std=0.0, readout_w_std=w_std)
     norms, q = (np.sqrt(2), np.sqrt(2)), w_std**2 * (w_std**2 / 2) ** depth
     nngp = angle_profile(network, 0.0, quantity="nngp", norms=norms)
