@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from ._validation import all_or_nothing
 
 
-class FourierFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class FourierFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Sines and cosines of inputs, in front of an estimator in a pipeline.
 
     .. math:: \gamma(x) = [a_j \cos(2 \pi b_j \cdot x),\ a_j \sin(2 \pi b_j \cdot x)]_{j = 1..m}
@@ -126,7 +126,8 @@ class FourierFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         if self.frequencies is None:
             shape = (_positive_integer(self.n_frequencies), n_features)
             random = check_random_state(self.random_state)
-            return _positive(self.scale) * random.normal(size=shape)  # type: ignore[no-any-return]
+            drawn: np.ndarray = _positive(self.scale) * random.normal(size=shape)
+            return drawn
         found: np.ndarray = check_array(self.frequencies, dtype=np.float64, copy=True)
         if found.shape[1] != n_features:
             raise ValueError(
@@ -152,6 +153,6 @@ def _positive_integer(n: Any) -> int:
 
 
 def _positive(scale: Any) -> float:
-    if not isinstance(scale, Real) or not 0 < scale < np.inf:
+    if not isinstance(scale, Real) or not 0 < float(scale) < np.inf:
         raise ValueError(f"scale must be a finite number > 0, got {scale!r}")
     return float(scale)
