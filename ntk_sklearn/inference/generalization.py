@@ -75,7 +75,7 @@ def learning_curve(
     n_samples : array-like, (n_sizes,)
         Positive.
     eigenvalues : array-like, (n_levels,)
-        Of the kernel's integral operator under the measure of the data, such as mu_k of
+        Of the kernel's integral operator under the measure of the data, such as `resolved` of
         `SphereSpectrum`; of a sample of N rows, the eigenvalues of the Gram divided by N, which
         describes draws from these N.
     power : array-like, (n_levels,)

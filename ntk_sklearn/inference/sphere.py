@@ -64,6 +64,11 @@ class SphereSpectrum:
         return np.arange(len(self.eigenvalues))
 
     @property
+    def resolved(self) -> np.ndarray:
+        """The eigenvalues, with 0 for those that do not exceed their errors."""
+        return np.where(self.eigenvalues > self.errors, self.eigenvalues, 0.0)
+
+    @property
     def tail(self) -> float:
         """The share of the diagonal that the degrees above the last one have."""
         return self.diagonal - float(self.multiplicities @ self.eigenvalues)
@@ -87,7 +92,7 @@ class SphereSpectrum:
             raise ValueError(
                 f"degrees must be two or more from 0 to {len(self.eigenvalues) - 1}, got {k}"
             )
-        lost = k[self.eigenvalues[k] <= self.errors[k]]
+        lost = k[self.resolved[k] == 0]
         if len(lost):
             raise ValueError(f"the eigenvalues of the degrees {lost} are zero to rounding")
         shifted = np.log(k + (self.dimension - 2) / 2.0)

@@ -87,11 +87,10 @@ def test_sphere():
 
     spectrum = funk_hecke(lambda a: kernel(np.cos(a)), 4)
     power = np.isin(spectrum.degrees, (1, 2, 4)).astype(float)
-    values = np.where(spectrum.eigenvalues > spectrum.errors, spectrum.eigenvalues, 0.0)
     sizes, n_draws = (32, 128, 384), (200, 60, 20)
     counts = multiplicities(4, 60)
     options = {"ridge": ridge, "noise": noise, "tail": spectrum.tail}
-    found = learning_curve(sizes, values, power, counts, **options)
+    found = learning_curve(sizes, spectrum.resolved, power, counts, **options)
     for n, repeats, expected, fitted in zip(sizes, n_draws, found.test, found.train, strict=True):
         test, train = [], []
         for _ in range(repeats):
