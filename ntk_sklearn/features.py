@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from ._validation import all_or_nothing
+from ._validation import all_or_nothing, as_rows
 
 
 class FourierFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -97,9 +97,10 @@ class FourierFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         ------
         ValueError
             For frequencies and amplitudes that are not finite or do not fit X and each other, a
-            number of frequencies below 1, and a scale that is not positive.
+            number of frequencies below 1, and a scale that is not positive; for X that is not
+            finite, masked, or holds text.
         """
-        X = validate_data(self, X, dtype=np.float64)
+        X = validate_data(self, as_rows(X, None)[0], dtype=np.float64)
         self.frequencies_ = self._frequencies(X.shape[1])
         self.amplitudes_ = self._amplitudes(len(self.frequencies_))
         self._n_features_out = 2 * len(self.frequencies_)
@@ -117,7 +118,7 @@ class FourierFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         ndarray, (n, 2 m)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validate_data(self, as_rows(X, None)[0], dtype=np.float64, reset=False)
         phases = 2.0 * np.pi * (X @ self.frequencies_.T)
         features = [self.amplitudes_ * np.cos(phases), self.amplitudes_ * np.sin(phases)]
         return np.concatenate(features, axis=1)

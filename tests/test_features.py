@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -110,3 +112,19 @@ def test_in_a_pipeline_fast_targets_are_learned_before_rows_alone_have_begun():
 def test_refusals(parameters, told):
     with pytest.raises(ValueError, match=told):
         FourierFeatures(**parameters).fit(np.zeros((4, 2)))
+
+
+def test_text_is_refused_and_tensors_are_rows():
+    features = FourierFeatures(4, random_state=0)
+    with pytest.raises(ValueError, match="strings"):
+        features.fit([["1.0"], ["2.0"]])
+    x = RNG.normal(size=(3, 2))
+    found = features.fit(torch.from_numpy(x)).transform(torch.from_numpy(x))
+    np.testing.assert_array_equal(found, features.fit(x).transform(x))
+
+
+def test_names_and_clones():
+    features = FourierFeatures(2, random_state=0).fit(np.zeros((1, 3)))
+    assert features.get_feature_names_out().tolist() == [f"fourierfeatures{i}" for i in range(4)]
+    scaled = clone(features).set_params(scale=10.0).fit(np.zeros((1, 3)))
+    np.testing.assert_allclose(scaled.frequencies_, 10 * features.frequencies_)

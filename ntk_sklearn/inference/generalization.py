@@ -160,7 +160,7 @@ def implicit_ridge(
         return float(counts @ (values / (values + kappa))) + ridge / kappa - n
 
     low, high = np.log(least) - 1e-9, np.log(most) + 1e-9
-    return float(np.exp(brentq(excess, low, high, xtol=1e-14, rtol=1e-14)))
+    return float(np.exp(brentq(excess, low, high, xtol=1e-14, rtol=1e-14, maxiter=1000)))
 
 
 def _learnabilities(values: np.ndarray, kappa: float) -> np.ndarray:

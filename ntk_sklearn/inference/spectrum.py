@@ -139,8 +139,10 @@ class Spectrum:
         Raises
         ------
         ValueError
-            For steps that diverge; if the spectrum was taken without targets.
+            For negative times and steps that diverge; if the spectrum was taken without targets.
         """
+        if not all(t >= 0 for t in times):
+            raise ValueError(f"times must be >= 0, got {times!r}")
         schedule.check(float(self.eigenvalues[0]) + _checked(ridge))
         power = self.power if self.initial_power is None else self.power + self.initial_power
         left = [remaining(self.eigenvalues, schedule.learned(t), ridge) for t in times]
@@ -223,7 +225,8 @@ def as_gram(K: np.ndarray, name: str, size: int | None = None) -> np.ndarray:
         raise ValueError(f"{name} must have shape {(size, size)}, got {K.shape}")
     if not np.abs(K - K.T).max() <= 1e-5 * np.abs(K).max():
         raise ValueError(f"{name} must be finite and symmetric")
-    return K
+    symmetric: np.ndarray = 0.5 * (K + K.T)
+    return symmetric
 
 
 def as_columns(targets: np.ndarray, n: int) -> np.ndarray:

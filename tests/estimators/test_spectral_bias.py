@@ -75,7 +75,9 @@ def test_modes_are_sinusoids_for_uniform_points_only():
         y = np.sin(3 * angles)
         f = trained(BIASED, y, 0.5, circle(angles))
         basis = np.stack([np.cos(3 * angles), y], axis=1)
-        return np.linalg.norm(f - basis @ np.linalg.lstsq(basis, f)[0]) / np.linalg.norm(f)
+        return np.linalg.norm(
+            f - basis @ np.linalg.lstsq(basis, f, rcond=None)[0]
+        ) / np.linalg.norm(f)
 
     assert stirred(TURN) < 1e-10
     assert stirred(TURN + 0.8 * np.sin(TURN)) > 0.1

@@ -192,6 +192,7 @@ def test_refusals(arguments, told):
         (lambda s: s.learning_times(1.0), "fraction must be"),
         (lambda s: s.learning_times(schedule=Schedule(0.1, 0.9)), "momentum"),
         (lambda s: s.losses([1], Schedule(1e9)), "diverges"),
+        (lambda s: s.losses([1.0, -1.0]), "times must be"),
         (lambda s: kernel_spectrum(np.zeros((2, 2))).effective_rank, "no eigenvalue"),
     ],
 )
