@@ -18,6 +18,7 @@ from .evidence import (
 )
 from .filters import gradient_descent, gradient_flow, heavy_ball, momentum_flow
 from .generalization import LearningCurve, learning_curve
+from .harmonics import gegenbauer, multiplicities
 from .laplace import LaplacePosterior, laplace_covariance, laplace_posterior
 from .leave_one_out import LeaveOneOut, inverse_diagonal, leave_one_out
 from .losses import (
@@ -35,7 +36,7 @@ from .posterior import Posterior, condition, posterior_covariance, posterior_var
 from .ridge import RidgeSolution, mean_diagonal, solve_ridge
 from .schedule import Schedule, max_learning_rate
 from .spectrum import Spectrum, kernel_spectrum, spectrum_of
-from .sphere import SphereSpectrum, funk_hecke, gegenbauer, multiplicities
+from .sphere import SphereSpectrum, funk_hecke
 from .targets import TargetScale, centred_one_hot, target_scale
 from .training import (
     TrainingModes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .spectrum import as_columns, as_gram
+from .checks import as_columns, as_gram
 
 
 def kernel_alignment(first: np.ndarray, second: np.ndarray, centred: bool = True) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .checks import as_columns, as_gram, as_weight
 from .schedule import Schedule
 from .training import TrainingModes, remaining, training_modes
 
@@ -182,7 +183,7 @@ def kernel_spectrum(
     ([4.0, 1.0], [1.0, 4.0], 1.3)
     """
     kernel = as_gram(kernel, "kernel")
-    weights = None if weight is None else _weight(weight, len(kernel))
+    weights = None if weight is None else as_weight(weight, len(kernel))
     modes = training_modes(kernel, weights)
     columns = None if targets is None else as_columns(targets, len(kernel))
     if initial_covariance is None:
@@ -208,47 +209,6 @@ def spectrum_of(
     vectors = modes.root_weight[:, np.newaxis] * modes.system.vectors
     spread = targets.shape[1] * (vectors * (initial_covariance @ vectors)).sum(axis=0)[::-1]
     return Spectrum(values, coefficients, spread)
-
-
-def as_gram(K: np.ndarray, name: str, size: int | None = None) -> np.ndarray:
-    """A symmetric matrix in float64.
-
-    Raises
-    ------
-    ValueError
-        If it is not square and symmetric (up to 1e-5 of its largest entry), or of another size.
-    """
-    K = np.asarray(K, dtype=np.float64)
-    if K.ndim != 2 or K.shape[0] != K.shape[1] or K.size == 0:
-        raise ValueError(f"{name} must be a square matrix, got shape {K.shape}")
-    if size not in (None, len(K)):
-        raise ValueError(f"{name} must have shape {(size, size)}, got {K.shape}")
-    if not np.abs(K - K.T).max() <= 1e-5 * np.abs(K).max():
-        raise ValueError(f"{name} must be finite and symmetric")
-    symmetric: np.ndarray = 0.5 * (K + K.T)
-    return symmetric
-
-
-def as_columns(targets: np.ndarray, n: int) -> np.ndarray:
-    """Targets (n, k) in float64, of one row for every row of the kernel.
-
-    Raises
-    ------
-    ValueError
-        If they have another number of rows, or are not finite.
-    """
-    y = np.asarray(targets, dtype=np.float64)
-    columns = y[:, np.newaxis] if y.ndim == 1 else y
-    if columns.ndim != 2 or len(columns) != n or not np.isfinite(columns).all():
-        raise ValueError(f"targets must be finite, (n,) or (n, k) for n = {n}, got {y.shape}")
-    return columns
-
-
-def _weight(weight: np.ndarray, n: int) -> np.ndarray:
-    found = np.asarray(weight, dtype=np.float64)
-    if found.shape != (n,) or not (found > 0).all() or not np.isfinite(found).all():
-        raise ValueError(f"weight must be ({n},), finite and positive")
-    return found
 
 
 def _decay(rates: np.ndarray, learning_rate: float | None) -> np.ndarray:

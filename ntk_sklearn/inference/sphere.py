@@ -15,10 +15,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
-from scipy.special import binom, gammaln
+from scipy.special import gammaln
+
+from .harmonics import as_degree, as_dimension, gegenbauer, multiplicities
 
 Profile = Callable[[np.ndarray], np.ndarray]
 
@@ -99,40 +100,6 @@ class SphereSpectrum:
         return float(np.polyfit(shifted, np.log(self.eigenvalues[k]), 1)[0])
 
 
-def multiplicities(dimension: int, max_degree: int) -> np.ndarray:
-    """N(p, k), the number of independent spherical harmonics of degree k on S^(p-1).
-
-    (2k + p - 2) / k binomial(k + p - 3, k - 1), and 1 for k = 0; in float64, (max_degree + 1,).
-    """
-    p, k = _dimension(dimension), np.arange(1, _degree(max_degree) + 1)
-    return np.concatenate([[1.0], np.rint((2 * k + p - 2) / k * binom(k + p - 3, k - 1))])
-
-
-def gegenbauer(dimension: int, max_degree: int, angles: np.ndarray) -> np.ndarray:
-    """P_k(cos angle), Gegenbauer polynomials with P_k(1) = 1, for all degrees up to `max_degree`.
-
-    Parameters
-    ----------
-    dimension : int
-        p >= 2.
-    max_degree : int
-    angles : ndarray, (m,)
-
-    Returns
-    -------
-    ndarray, (max_degree + 1, m)
-    """
-    p, last = _dimension(dimension), _degree(max_degree)
-    angles = np.asarray(angles, dtype=np.float64)
-    if p == 2:
-        return np.cos(np.arange(last + 1)[:, np.newaxis] * angles)
-    cosine = np.cos(angles)
-    found = [np.ones_like(cosine), cosine][: last + 1]
-    for k in range(1, last):
-        found.append(((2 * k + p - 2) * cosine * found[k] - k * found[k - 1]) / (k + p - 2))
-    return np.stack(found)
-
-
 def funk_hecke(profile: Profile, dimension: int, max_degree: int = 60) -> SphereSpectrum:
     """The spectrum of any kernel on the sphere that depends on the angle alone.
 
@@ -176,7 +143,7 @@ def funk_hecke(profile: Profile, dimension: int, max_degree: int = 60) -> Sphere
     >>> funk_hecke(poisson, dimension=3, max_degree=3).eigenvalues.round(12).tolist()
     [1.0, 0.5, 0.25, 0.125]
     """
-    p, last = _dimension(dimension), _degree(max_degree)
+    p, last = as_dimension(dimension), as_degree(max_degree)
     coarse, _ = _integrals(profile, p, last, panels=4 + last // 8)
     fine, rounding = _integrals(profile, p, last, panels=2 * (4 + last // 8))
     changed = np.abs(fine - coarse)
@@ -227,15 +194,3 @@ def _values(profile: Profile, angles: np.ndarray) -> np.ndarray:
             f"got shape {values.shape}"
         )
     return values
-
-
-def _dimension(dimension: int) -> int:
-    if not isinstance(dimension, Integral) or isinstance(dimension, bool) or dimension < 2:
-        raise ValueError(f"dimension must be an integer >= 2 (the circle), got {dimension!r}")
-    return int(dimension)
-
-
-def _degree(degree: int) -> int:
-    if not isinstance(degree, Integral) or isinstance(degree, bool) or degree < 0:
-        raise ValueError(f"max_degree must be an integer >= 0, got {degree!r}")
-    return int(degree)
