@@ -1,5 +1,6 @@
 """From Gram blocks and targets to predictions; knows no networks."""
 
+from .alignment import kernel_alignment, target_alignment
 from .amplitude import best_amplitude, left_out_log_probabilities
 from .dirichlet import class_probabilities, dirichlet_labels
 from .ensemble import (
@@ -16,6 +17,8 @@ from .evidence import (
     merged_log_evidence,
 )
 from .filters import gradient_descent, gradient_flow, heavy_ball, momentum_flow
+from .generalization import LearningCurve, learning_curve
+from .harmonics import gegenbauer, multiplicities
 from .laplace import LaplacePosterior, laplace_covariance, laplace_posterior
 from .leave_one_out import LeaveOneOut, inverse_diagonal, leave_one_out
 from .losses import (
@@ -32,6 +35,8 @@ from .path import TrainingPath
 from .posterior import Posterior, condition, posterior_covariance, posterior_variance
 from .ridge import RidgeSolution, mean_diagonal, solve_ridge
 from .schedule import Schedule, max_learning_rate
+from .spectrum import Spectrum, kernel_spectrum, spectrum_of
+from .sphere import SphereSpectrum, funk_hecke
 from .targets import TargetScale, centred_one_hot, target_scale
 from .training import (
     TrainingModes,
@@ -43,12 +48,15 @@ __all__ = [
     "EvidenceSlope",
     "Groups",
     "LaplacePosterior",
+    "LearningCurve",
     "LeaveOneOut",
     "LossGradient",
     "MergedTargets",
     "Posterior",
     "RidgeSolution",
     "Schedule",
+    "Spectrum",
+    "SphereSpectrum",
     "TargetScale",
     "TrainingModes",
     "TrainingPath",
@@ -62,6 +70,8 @@ __all__ = [
     "ensemble_covariance",
     "equal_rows",
     "evidence_slope",
+    "funk_hecke",
+    "gegenbauer",
     "gradient_descent",
     "gradient_flow",
     "heavy_ball",
@@ -69,8 +79,11 @@ __all__ = [
     "initialization_covariance",
     "initialization_variance",
     "inverse_diagonal",
+    "kernel_alignment",
+    "kernel_spectrum",
     "laplace_covariance",
     "laplace_posterior",
+    "learning_curve",
     "leave_one_out",
     "left_out_log_probabilities",
     "max_learning_rate",
@@ -79,12 +92,15 @@ __all__ = [
     "merge_targets",
     "merged_log_evidence",
     "momentum_flow",
+    "multiplicities",
     "posterior_covariance",
     "posterior_variance",
     "readout_covariance",
     "softmax_cross_entropy",
     "solve_ridge",
+    "spectrum_of",
     "squared",
+    "target_alignment",
     "target_scale",
     "train_on_loss",
     "training_modes",

@@ -25,6 +25,25 @@ Learned = Callable[[np.ndarray], np.ndarray]
 _SMALL = 1e-200
 
 
+def filtered(values: np.ndarray, learned: Learned, ridge: float = 0.0) -> np.ndarray:
+    """learned(v + ridge) / (v + ridge) of every mode with eigenvalue v.
+
+    Of modes that the kernel does not have, without a ridge: the limit for small v, the time itself;
+    but 0 at convergence, where they are left out.
+    """
+    present = values + ridge > 0
+    shifted = np.where(present, values + ridge, _SMALL)
+    found = learned(shifted)
+    converged = ~present & (found >= 1.0)
+    return np.where(converged, 0.0, found / shifted)
+
+
+def remaining(values: np.ndarray, learned: Learned, ridge: float = 0.0) -> np.ndarray:
+    """1 - v learned(v + ridge) / (v + ridge): what is left of the residual in every mode."""
+    left: np.ndarray = 1.0 - values * filtered(values, learned, ridge)
+    return left
+
+
 @dataclass(frozen=True)
 class TrainingModes:
     """The eigenmodes that training learns one by one; they serve every ridge and every time.
@@ -47,16 +66,8 @@ class TrainingModes:
         return root * self.system.apply(self.filtered(learned, ridge), root * residual)
 
     def filtered(self, learned: Learned, ridge: float = 0.0) -> np.ndarray:
-        """learned(v + ridge) / (v + ridge) of every mode.
-
-        Of modes that the kernel does not have, without a ridge: the limit for small v, the time
-        itself; but 0 at convergence, where they are left out.
-        """
-        present = self.system.values + ridge > 0
-        shifted = np.where(present, self.system.values + ridge, _SMALL)
-        found = learned(shifted)
-        converged = ~present & (found >= 1.0)
-        return np.where(converged, 0.0, found / shifted)
+        """learned(v + ridge) / (v + ridge) of every mode; see the function of that name."""
+        return filtered(self.system.values, learned, ridge)
 
     def smoother(self, cross: np.ndarray, learned: Learned, ridge: float = 0.0) -> np.ndarray:
         """A (m, n) with f(x) = f_0(x) + A (y - f_0(X)), from the kernel (m, n) of new rows."""
@@ -66,9 +77,13 @@ class TrainingModes:
 
     def loss(self, residual: np.ndarray, learned: Learned, ridge: float = 0.0) -> float:
         """Training loss 1/2 sum_i w_i |f(x_i) - y_i|^2, solving nothing."""
-        parts = self.system.vectors.T @ (self.root_weight[:, np.newaxis] * residual)
-        left = 1.0 - self.system.values * self.filtered(learned, ridge)
-        return 0.5 * float(((left[:, np.newaxis] * parts) ** 2).sum())
+        left = remaining(self.system.values, learned, ridge)
+        return 0.5 * float(((left[:, np.newaxis] * self.projections(residual)) ** 2).sum())
+
+    def projections(self, residual: np.ndarray) -> np.ndarray:
+        """V^T W^1/2 r, the coefficients (n, k) of residuals (n, k) in the eigenmodes."""
+        found: np.ndarray = self.system.vectors.T @ (self.root_weight[:, np.newaxis] * residual)
+        return found
 
     @property
     def kernel(self) -> np.ndarray:

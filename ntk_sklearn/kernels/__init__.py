@@ -18,6 +18,7 @@ from .expressions import (
 )
 from .gpytorch import NNGPKernel, NTKKernel
 from .network_kernel import NetworkKernel
+from .profiles import angle_profile, shift_profile, sphere_spectrum
 from .scikit import NNGP, NTK
 
 __all__ = [
@@ -38,6 +39,9 @@ __all__ = [
     "Normalized",
     "Permutations",
     "Translations",
+    "angle_profile",
     "horizontal_flip",
+    "shift_profile",
+    "sphere_spectrum",
     "translations",
 ]
