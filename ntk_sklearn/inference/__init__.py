@@ -16,6 +16,7 @@ from .evidence import (
     merged_log_evidence,
 )
 from .filters import gradient_descent, gradient_flow, heavy_ball, momentum_flow
+from .gramian import ObservedModes, observability_gramian, observed_modes
 from .laplace import LaplacePosterior, laplace_covariance, laplace_posterior
 from .leave_one_out import LeaveOneOut, inverse_diagonal, leave_one_out
 from .losses import (
@@ -46,6 +47,7 @@ __all__ = [
     "LeaveOneOut",
     "LossGradient",
     "MergedTargets",
+    "ObservedModes",
     "Posterior",
     "RidgeSolution",
     "Schedule",
@@ -79,6 +81,8 @@ __all__ = [
     "merge_targets",
     "merged_log_evidence",
     "momentum_flow",
+    "observability_gramian",
+    "observed_modes",
     "posterior_covariance",
     "posterior_variance",
     "readout_covariance",
