@@ -14,12 +14,14 @@ from .lifting import from_module
 from .modules import FiniteNetwork
 from .network import to_module
 from .parametrizations import biases_from_zero, maximal_update, standard_parametrization
+from .sampler import LearnabilitySampler
 from .tangent import EmpiricalNTK
 
 __all__ = [
     "INITIAL_WIDTH",
     "EmpiricalNTK",
     "FiniteNetwork",
+    "LearnabilitySampler",
     "Networks",
     "biases_from_zero",
     "empirical_nngp",

@@ -1,6 +1,7 @@
 """From Gram blocks and targets to predictions; knows no networks."""
 
 from .amplitude import best_amplitude, left_out_log_probabilities
+from .curriculum import ModeCurriculum, filtered_targets
 from .dirichlet import class_probabilities, dirichlet_labels
 from .ensemble import (
     ensemble_covariance,
@@ -18,6 +19,7 @@ from .evidence import (
 from .filters import gradient_descent, gradient_flow, heavy_ball, momentum_flow
 from .gramian import ObservedModes, observability_gramian, observed_modes
 from .laplace import LaplacePosterior, laplace_covariance, laplace_posterior
+from .learnability import left_out_scores, mode_scores, residual_scores
 from .leave_one_out import LeaveOneOut, inverse_diagonal, leave_one_out
 from .losses import (
     LossGradient,
@@ -47,6 +49,7 @@ __all__ = [
     "LeaveOneOut",
     "LossGradient",
     "MergedTargets",
+    "ModeCurriculum",
     "ObservedModes",
     "Posterior",
     "RidgeSolution",
@@ -64,6 +67,7 @@ __all__ = [
     "ensemble_covariance",
     "equal_rows",
     "evidence_slope",
+    "filtered_targets",
     "gradient_descent",
     "gradient_flow",
     "heavy_ball",
@@ -75,17 +79,20 @@ __all__ = [
     "laplace_posterior",
     "leave_one_out",
     "left_out_log_probabilities",
+    "left_out_scores",
     "max_learning_rate",
     "mean_diagonal",
     "mean_loss_scale",
     "merge_targets",
     "merged_log_evidence",
+    "mode_scores",
     "momentum_flow",
     "observability_gramian",
     "observed_modes",
     "posterior_covariance",
     "posterior_variance",
     "readout_covariance",
+    "residual_scores",
     "softmax_cross_entropy",
     "solve_ridge",
     "squared",
