@@ -106,9 +106,9 @@ def filtered_targets(K: Any, y: Any, share: float, weight: Any = None) -> np.nda
     r"""Targets without the modes that are learned last: a projection on eigenvectors of the kernel.
 
     :math:`W^{-1/2} V_s V_s^T W^{1/2} y` with the leading eigenvectors :math:`V_s` of
-    :math:`W^{1/2} K W^{1/2}`. For a torch module with outputs f_0 and the empirical kernel K, stages
-    of ``f_0 + filtered_targets(K, y - f_0, share)`` are what `ModeCurriculum` is to an estimator;
-    ``filtered_targets(K, y, share)`` also asks the network to forget the hidden modes of f_0.
+    :math:`W^{1/2} K W^{1/2}`. For a torch module with outputs f_0 and the empirical kernel K,
+    stages of ``f_0 + filtered_targets(K, y - f_0, share)`` are what `ModeCurriculum` is to an
+    estimator; ``filtered_targets(K, y, share)`` also asks it to forget the hidden modes of f_0.
 
     Parameters
     ----------

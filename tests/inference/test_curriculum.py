@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_flow_is_training_on_the_targets_of_each_stage(ridge):
         c = c.reshape(N, 3)
         return ((y - INITIAL - THETA @ c) * WEIGHT[:, np.newaxis] - ridge * c).ravel()
 
-    for start, end in zip(times, times[1:], strict=False):
+    for start, end in pairwise(times):
         run = solve_ivp(
             slope, (start, end), coefficients.ravel(), args=(shown(start),), rtol=1e-10, atol=1e-12
         )
@@ -134,7 +135,7 @@ def test_equal_eigenvalues_come_together():
 
 
 def test_the_choice_of_a_basis_does_not_matter():
-    """On the circle sine and cosine have one eigenvalue: half of the modes is a whole number of pairs."""
+    """Sine and cosine have one eigenvalue on the circle, and no share parts them."""
     angles = 2 * np.pi * np.arange(8) / 8
     K = sum(0.5**k * np.cos(k * (angles[:, None] - angles)) for k in range(1, 4))
     y = rng.standard_normal(8)
