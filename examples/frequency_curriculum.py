@@ -288,7 +288,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=8)
     parser.add_argument("--steps", type=int, default=480, help="on the circle")
-    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--digits", type=int, default=320, help="how many are trained on")
     parser.add_argument("--epochs", type=int, default=16, help="over digits")
     arguments = parser.parse_args()
