@@ -1,6 +1,6 @@
 """Does it help to show a network easy things first? Orders of targets and of examples, measured.
 
-Run it with ``python examples/frequency_curriculum.py``: about a minute. On the circle a sum of
+Run it with ``python examples/frequency_curriculum.py``: one to two minutes. On the circle a sum of
 sines is learned by gradient descent in all modes and examples at once, in stages that show more and
 more modes of the targets (those first that are learned first, or last), and in stages that show
 more and more examples (easy, hard or random ones first). The same is done with the kernel, with
