@@ -7,11 +7,14 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from markdown_pages import ROOT
 
 from ntk_sklearn import NTKRegressor
+from ntk_sklearn.finite import Networks
 from ntk_sklearn.inference import ModeCurriculum
 from ntk_sklearn.kernels import NTK
+from ntk_sklearn.networks import FullyConnected
 
 SCRIPT = ROOT / "examples" / "frequency_curriculum.py"
 EXAMPLE = runpy.run_path(str(SCRIPT))
@@ -52,11 +55,20 @@ def test_everything_is_shown_at_the_end(sines, order):
         np.testing.assert_array_equal(counts, [[8, 8], [16, 16], [24, 24], [32, 32]])
 
 
-def test_wide_networks_follow_the_kernel(sines, rate):
-    kernel = EXAMPLE["train_kernel"](sines, "high modes first", rate, STEPS)[0]
-    found = EXAMPLE["train_networks"](sines, "high modes first", rate, STEPS, 256)[0]
-    # they begin from functions of their own, of which little is left at the end
-    np.testing.assert_allclose(found[-1], kernel[-1], rtol=0.3)
+@pytest.mark.parametrize("order", EXAMPLE["ORDERS"])
+def test_networks_train_by_the_plan(sines, rate, order, monkeypatch):
+    """Without hidden layers a network is linear in its parameters: its kernel is exact."""
+    linear = FullyConnected(0)
+    monkeypatch.setitem(EXAMPLE["train_networks"].__globals__, "NETWORK", linear)
+    networks = list(Networks(linear.build(), (2,), 4, 2, 0, dtype=torch.float64))
+    start, new = (
+        torch.cat([module(torch.tensor(rows)) for module in networks], dim=1).detach().numpy()
+        for rows in (sines.X, sines.Z)
+    )
+    moved = sines._replace(y=sines.y - start, truth=sines.truth - new)
+    expected = EXAMPLE["train_kernel"](moved, order, rate, STEPS)
+    found = EXAMPLE["train_networks"](sines, order, rate, STEPS, 4)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)  # in single precision
 
 
 def test_tables(monkeypatch, capsys):
