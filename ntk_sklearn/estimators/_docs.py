@@ -27,6 +27,9 @@ _PARTS = {
         They must be below `max_learning_rate`.
     momentum : float, default=0.0
         Heavy-ball momentum of the steps, as in ``torch.optim.SGD``.""",
+    "curriculum": """curriculum : ModeCurriculum or None, default=None
+        Stages, of `ntk_sklearn.inference`, that show more and more eigenmodes of the targets, on
+        squared loss. It delays what is learned, and changes nothing at ``t=inf``.""",
     "initial": """initial : {"zero", "random"}, default="zero"
         The initial function: zero, which predicts the mean over initializations, or that of one
         random network (of width 1024 where the preset has none), drawn by `random_state`.""",

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..inference import (
     Groups,
     LossGradient,
+    ModeCurriculum,
     RidgeSolution,
     Schedule,
     TrainingModes,
@@ -26,7 +27,7 @@ from ..kernels import NTK
 from ..solvers import Eigensystem, Factorization
 from ._base import KernelEstimator, check_nonnegative
 from ._rows import TrainingRows, warn_of_conflicts
-from ._training import check_time, find_loss, make_schedule
+from ._training import check_curriculum, check_time, find_loss, make_schedule
 
 # Modes decomposed for a prediction at another time than `fit` was for, which changes no attribute:
 # kept beside the coefficients of the fit that they belong to.
@@ -47,6 +48,7 @@ class TrainedNetwork(KernelEstimator):
 
     _kernel_type = NTK
     _losses: ClassVar[dict[str, LossGradient]]
+    _stages: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # the curriculum of the fit
 
     def _train(
         self,
@@ -64,6 +66,7 @@ class TrainedNetwork(KernelEstimator):
         alpha, t = check_nonnegative(self.alpha, "alpha"), check_time(self.t, self.learning_rate)
         schedule = self._schedule(weight, targets.shape[1])
         loss = find_loss(self.loss, self._losses, self.learning_rate, t)
+        curriculum = check_curriculum(self.curriculum, self.loss, self.learning_rate)
         unfit = 0.0
         if loss is None:  # others are not functions of the mean of the targets
             data, groups = data.merged()
@@ -75,13 +78,14 @@ class TrainedNetwork(KernelEstimator):
         found |= {"targets_": targets, "weight_": weight, "initial_": initial, "_seed": seed}
         found |= {"nngp_train_": np.array(blocks[1:]), "ridge_": ridge} | _UNSOLVED
         found |= {"t_": t, "_steps": astuple(schedule), "_loss": self.loss, "_unfit": unfit}
+        found["_stages"] = None if curriculum is None else astuple(curriculum)
         with self._progress("solve"):
             if ridge > 0 and math.isinf(t) and self.learning_rate is None:
                 solution = solve_ridge(blocks[0], targets - initial, weight, alpha)
                 return found | _factored(solution, keep_factor or data.precomputed)
             modes = training_modes(blocks[0], weight)
             schedule.check(modes.system.largest + ridge)
-            path = TrainingPath(modes, schedule, ridge, targets, initial, loss)
+            path = TrainingPath(modes, schedule, ridge, targets, initial, loss, curriculum)
             return found | _decomposed(path, t)
 
     def _schedule(self, weight: np.ndarray, n_outputs: int) -> Schedule:
@@ -125,7 +129,7 @@ class TrainedNetwork(KernelEstimator):
             A: np.ndarray = Factorization(self.L_, 0.0).solve(theta_cross.T).T
             return A
         path = self._path()
-        learned = path.schedule.learned(self.t_ if t is None else self._times(t)[0])
+        learned = path.learned(self.t_ if t is None else self._times(t)[0])
         return path.modes.smoother(theta_cross, learned, self.ridge_)
 
     def _times(self, t: Any) -> list[float]:
@@ -138,8 +142,9 @@ class TrainedNetwork(KernelEstimator):
         """What serves all times."""
         schedule = Schedule(*self._steps)
         loss = find_loss(self._loss, self._losses, schedule.learning_rate, self.t_)
+        stages = None if self._stages is None else ModeCurriculum(*self._stages)
         modes, initial = self._modes(), self.initial_
-        return TrainingPath(modes, schedule, self.ridge_, self.targets_, initial, loss)
+        return TrainingPath(modes, schedule, self.ridge_, self.targets_, initial, loss, stages)
 
     def _modes(self) -> TrainingModes:
         """The eigenmodes of training; decomposed once where `fit` did not need them."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..inference import LossGradient, Schedule, mean_loss_scale
+from ..inference import LossGradient, ModeCurriculum, Schedule, mean_loss_scale
 
 
 def check_time(t: Any, learning_rate: Any = None) -> float:
@@ -59,3 +59,18 @@ def find_loss(
     if np.isinf(t):
         raise ValueError(f"loss={loss!r} is trained for a finite time: give t")
     return loss if callable(loss) else known[loss]
+
+
+def check_curriculum(curriculum: Any, loss: Any, learning_rate: Any) -> ModeCurriculum | None:
+    """The curriculum, if it is one and modes are learned one by one."""
+    if curriculum is None:
+        return None
+    if not isinstance(curriculum, ModeCurriculum):
+        raise TypeError(f"curriculum must be None or a ModeCurriculum, got {curriculum!r}")
+    if not isinstance(loss, str) or loss != "squared":
+        raise ValueError(
+            f"a curriculum shows modes, which only loss='squared' learns one by one, got {loss!r}"
+        )
+    for start in curriculum.starts:
+        check_time(start, learning_rate)
+    return curriculum

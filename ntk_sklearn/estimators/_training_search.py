@@ -18,11 +18,12 @@ from ._training import check_time
 class TrainingSearch(NetworkSearch):
     """A trained network whose ridge, time and depth were found by cross-validation."""
 
-    # What is not searched: gradient flow on squared loss, from zero.
+    # What is not searched: gradient flow on squared loss, from zero, without a curriculum.
     learning_rate: float | None = None
     momentum: float = 0.0
     loss: Any = "squared"
     initial: str = "zero"
+    curriculum: None = None
     _known_scores: ClassVar[dict[Any, Any]] = {}
 
     @property

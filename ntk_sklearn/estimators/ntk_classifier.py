@@ -35,6 +35,7 @@ class NTKClassifier(ClassifierMixin, TrainedNetwork):
         "cross_entropy" is logistic for two classes and of the softmax for more, on labels 0 and 1;
         it is trained for a finite `t`, by an ODE solver, and outputs are logits. A function
         (outputs, targets) -> gradient of the summed loss sees the targets of squared loss.
+    {curriculum}
     {initial}
     class_weight : dict, "balanced" or None, default=None
         Multiplies the sample weights, as in scikit-learn. Weights do not matter where all labels
@@ -82,6 +83,7 @@ class NTKClassifier(ClassifierMixin, TrainedNetwork):
         momentum: float = 0.0,
         loss: Any = "squared",
         loss_scale: str = "sum",
+        curriculum: Any = None,
         initial: str = "zero",
         class_weight: Any = None,
         backend: str = "auto",
@@ -99,6 +101,7 @@ class NTKClassifier(ClassifierMixin, TrainedNetwork):
         self.momentum = momentum
         self.loss = loss
         self.loss_scale = loss_scale
+        self.curriculum = curriculum
         self.initial = initial
         self.class_weight = class_weight
         self.backend = backend

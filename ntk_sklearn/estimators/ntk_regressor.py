@@ -47,6 +47,7 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
         (linear beyond 1, which is one standard deviation of y if it is normalized), or a function
         (outputs, targets) -> gradient of the summed loss, all of them arrays (n, n_targets), for
         normalized targets.
+    {curriculum}
     uncertainty : {"ensemble", "ntkgp", None}, default="ensemble"
         What `return_std`, `return_cov` and `sample_y` mean. "ensemble": the spread of trained
         networks over their random initializations (Lee et al. 2019, eq. 16). "ntkgp": the posterior
@@ -103,6 +104,7 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
         momentum: float = 0.0,
         loss: Any = "squared",
         loss_scale: str = "sum",
+        curriculum: Any = None,
         uncertainty: str | None = "ensemble",
         initial: str = "zero",
         normalize_y: bool = True,
@@ -121,6 +123,7 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
         self.momentum = momentum
         self.loss = loss
         self.loss_scale = loss_scale
+        self.curriculum = curriculum
         self.uncertainty = uncertainty
         self.initial = initial
         self.normalize_y = normalize_y

@@ -29,6 +29,7 @@ from .preconditioners import (
     predicted_step,
     sign_kernel,
 )
+from .sampler import LearnabilitySampler
 from .tangent import EmpiricalNTK
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "EmpiricalNTK",
     "FiniteNetwork",
     "GaussNewton",
+    "LearnabilitySampler",
     "Networks",
     "Preconditioner",
     "biases_from_zero",

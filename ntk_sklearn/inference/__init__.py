@@ -2,6 +2,7 @@
 
 from .alignment import kernel_alignment, target_alignment
 from .amplitude import best_amplitude, left_out_log_probabilities
+from .curriculum import ModeCurriculum, filtered_targets
 from .dirichlet import class_probabilities, dirichlet_labels
 from .ensemble import (
     ensemble_covariance,
@@ -18,8 +19,10 @@ from .evidence import (
 )
 from .filters import gradient_descent, gradient_flow, heavy_ball, momentum_flow
 from .generalization import LearningCurve, learning_curve
+from .gramian import ObservedModes, observability_gramian, observed_modes
 from .harmonics import gegenbauer, multiplicities
 from .laplace import LaplacePosterior, laplace_covariance, laplace_posterior
+from .learnability import left_out_scores, mode_scores, residual_scores
 from .leave_one_out import LeaveOneOut, inverse_diagonal, leave_one_out
 from .losses import (
     LossGradient,
@@ -52,6 +55,8 @@ __all__ = [
     "LeaveOneOut",
     "LossGradient",
     "MergedTargets",
+    "ModeCurriculum",
+    "ObservedModes",
     "Posterior",
     "RidgeSolution",
     "Schedule",
@@ -70,6 +75,7 @@ __all__ = [
     "ensemble_covariance",
     "equal_rows",
     "evidence_slope",
+    "filtered_targets",
     "funk_hecke",
     "gegenbauer",
     "gradient_descent",
@@ -86,16 +92,21 @@ __all__ = [
     "learning_curve",
     "leave_one_out",
     "left_out_log_probabilities",
+    "left_out_scores",
     "max_learning_rate",
     "mean_diagonal",
     "mean_loss_scale",
     "merge_targets",
     "merged_log_evidence",
+    "mode_scores",
     "momentum_flow",
     "multiplicities",
+    "observability_gramian",
+    "observed_modes",
     "posterior_covariance",
     "posterior_variance",
     "readout_covariance",
+    "residual_scores",
     "softmax_cross_entropy",
     "solve_ridge",
     "spectrum_of",
