@@ -9,6 +9,15 @@ from . import (  # noqa: F401  their rules
 )
 from .draws import Networks
 from .empirical import empirical_nngp, empirical_ntk
+from .fisher import (
+    BinaryCrossEntropy,
+    ConvexLoss,
+    EmpiricalFisher,
+    FisherOperator,
+    GaussNewton,
+    SoftmaxCrossEntropy,
+    SquaredLoss,
+)
 from .initial import INITIAL_WIDTH, initial_outputs
 from .lifting import from_module
 from .modules import FiniteNetwork
@@ -18,9 +27,16 @@ from .tangent import EmpiricalNTK
 
 __all__ = [
     "INITIAL_WIDTH",
+    "BinaryCrossEntropy",
+    "ConvexLoss",
+    "EmpiricalFisher",
     "EmpiricalNTK",
     "FiniteNetwork",
+    "FisherOperator",
+    "GaussNewton",
     "Networks",
+    "SoftmaxCrossEntropy",
+    "SquaredLoss",
     "biases_from_zero",
     "empirical_nngp",
     "empirical_ntk",
