@@ -39,8 +39,8 @@ class GaussNewton(Normal):
     ``S^(1/2) J J^T S^(1/2) / n``, which has not the tangent kernel's spectrum.
 
     A `scipy.sparse.linalg.LinearOperator`: arrays go in and come out. Only `dense`, `solve` and
-    `natural_gradient` form a matrix, the latter two the smaller one of F and its dual. The module is
-    not touched; parameters, buffers and inputs are as in `ModuleFunction`.
+    `natural_gradient` form a matrix, the latter two the smaller one of F and its dual. The module
+    is not touched; parameters, buffers and inputs are as in `ModuleFunction`.
 
     Parameters
     ----------
