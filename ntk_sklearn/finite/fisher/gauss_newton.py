@@ -208,19 +208,17 @@ class GaussNewton(Normal):
             Without y; without damping where the rank is not full, or the loss's gradient is not in
             the range of its Hessian.
         """
-        inverse = self._inverse(damping, pinv)
-        gradient = self._output_gradient
+        inverse, gradient = self._inverse(damping, pinv), self._output_gradient
         s = self.factor.root.solve(gradient)
         rest = gradient - self.factor.root.apply(s)
-        found = inverse.of_row_space(to_numpy((s * self.factor.amplitude[:, None]).flatten()))
-        if not _matters(rest, gradient):
-            return found
-        if damping == 0 and not pinv:
+        flat = _matters(rest, gradient)
+        if flat and damping == 0 and not pinv:
             raise ValueError(
                 "the loss has gradients in directions of the outputs where its Hessian is zero: "
                 "give damping > 0, or pinv=True"
             )
-        return found + inverse.of(self._pull(rest))
+        found = inverse.of_row_space(to_numpy((s * self.factor.amplitude[:, None]).flatten()))
+        return found + inverse.of(self._pull(rest)) if flat else found
 
     @property
     def _output_gradient(self) -> Tensor:

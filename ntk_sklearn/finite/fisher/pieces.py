@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.func import vjp, vmap
 
 from ..tangent import Jacobian
-from ..tangent.function import take
+from ..tangent.function import _tensors, take
 
 # Forward mode holds values and tangents, reverse mode values and gradients, each with temporaries.
 _COPIES = 4
@@ -103,10 +103,10 @@ def gradients_by_row(jacobian: Jacobian, directions: Tensor) -> Tensor:
 
 
 def graph_bytes(jacobian: Jacobian) -> int:
-    """Bytes of the intermediate tensors that the graph of the first row holds."""
+    """Bytes of the tensors that the graph of the first row holds beside parameters and inputs."""
     first = at_rows(jacobian, slice(0, 1))
     values = {name: v.detach().requires_grad_() for name, v in first.values.items()}
-    own = {v.untyped_storage().data_ptr() for v in values.values()}
+    own = {t.untyped_storage().data_ptr() for t in [*values.values(), *_tensors(first.inputs)]}
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
