@@ -80,6 +80,18 @@ def test_an_undamped_step_has_the_output_gradient_as_its_curvature(name):
     np.testing.assert_allclose(curved, gradient.numpy(), atol=1e-9)
 
 
+@pytest.mark.parametrize("damping", [0.01, 1.0])
+def test_damped_modes_of_the_tangent_kernel_move_by_a_known_part(damping):
+    module, inputs = module_and_inputs("dense")
+    J = jacobian(module, inputs).reshape(N * K, -1)
+    values, modes = np.linalg.eigh(J @ J.T)
+    residual = (outputs_of(module, inputs).detach() - REAL).flatten().numpy()
+    F = FisherOperator(module, inputs, SquaredLoss(0.7), REAL)
+    moved = modes.T @ J @ F.natural_gradient(damping)
+    expected = values / (values + N * 0.7**2 * damping) * (modes.T @ residual)
+    np.testing.assert_allclose(moved, expected, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("n", [1, 3])
 @pytest.mark.parametrize("sigma", [1.0, 0.2])
 def test_an_undamped_step_moves_all_outputs_of_a_linear_module_alike(n, sigma):
