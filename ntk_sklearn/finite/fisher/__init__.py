@@ -1,8 +1,8 @@
 """Fisher, Gauss-Newton and empirical Fisher matrices, and their dual on the side of the rows."""
 
 from .eigenpairs import Eigenpairs
-from .fisher import EmpiricalFisher, FisherOperator
-from .gauss_newton import GaussNewton
+from .empirical import EmpiricalFisher
+from .gauss_newton import FisherOperator, GaussNewton
 from .losses import (
     BinaryCrossEntropy,
     ConvexLoss,

@@ -40,6 +40,8 @@ class Pieces:
     def __post_init__(self) -> None:
         if not isinstance(self.memory_budget, Integral) or self.memory_budget < 1:
             raise ValueError(f"memory_budget must be a number of bytes, got {self.memory_budget!r}")
+        if not len(self.jacobian):
+            raise ValueError("X has no rows")
 
     @cached_property
     def row_bytes(self) -> int:

@@ -139,6 +139,12 @@ def test_infinite_outputs_are_refused():
         FisherOperator(module, inputs * np.nan, SquaredLoss())
 
 
+def test_inputs_without_rows_are_refused():
+    module, inputs = module_and_inputs("dense")
+    with pytest.raises(ValueError, match="X has no rows"):
+        FisherOperator(module, inputs[:0], SquaredLoss())
+
+
 def test_probabilities_are_targets_of_the_softmax():
     p = torch.eye(K).double()[CLASSES]
     mixed = 0.25 * p + 0.75 / K

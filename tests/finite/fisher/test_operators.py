@@ -95,6 +95,13 @@ def test_integer_weights_count_rows(name):
     np.testing.assert_allclose(weighted.gradient(), repeated.gradient(), **CLOSE)
 
 
+def test_inputs_may_have_names():
+    F, module, (x, z), *_ = case("two inputs", "softmax")
+    named = GaussNewton(module, {"z": z.numpy(), "x": x.numpy()}, F.loss, F.targets)
+    np.testing.assert_array_equal(named.dense(), F.dense())
+    np.testing.assert_array_equal(named @ np.ones(F.shape[0]), F @ np.ones(F.shape[0]))
+
+
 def test_selected_parameters_are_a_block():
     F, module, inputs, _, hessians = case("dense", "softmax", parameters=["2"])
     everything = gauss_newton(module, inputs, hessians, np.full(N, 1 / N))
