@@ -82,6 +82,17 @@ class FisherOperator(GaussNewton):
     ------
     ValueError
         For a `ConvexLoss`, which has no distribution.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from ntk_sklearn.finite import FisherOperator, SoftmaxCrossEntropy
+    >>> module = torch.nn.Linear(3, 4).double()
+    >>> F = FisherOperator(module, torch.eye(3), SoftmaxCrossEntropy(), [0, 1, 3])
+    >>> F.shape, F.dual.shape
+    ((16, 16), (9, 9))
+    >>> F.top_eigenpairs(2).parameters.shape, F.natural_gradient(damping=0.1).shape
+    ((16, 2), (16,))
     """
 
     def _root(self) -> Root:

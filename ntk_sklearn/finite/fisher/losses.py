@@ -21,6 +21,7 @@ class SquaredLoss:
     Attributes
     ----------
     sigma : float, default=1.0
+        ``sqrt(k / 2)`` for `torch.nn.MSELoss`, the mean over rows and the k outputs.
 
     Raises
     ------
@@ -37,7 +38,11 @@ class SquaredLoss:
 
 @dataclass(frozen=True)
 class SoftmaxCrossEntropy:
-    """-sum_c y_c log softmax(f)_c, for classes (n,) or probabilities (n, k) that sum to 1."""
+    """-sum_c y_c log softmax(f)_c, for classes (n,) or probabilities (n, k) that sum to 1.
+
+    All outputs of a row are one distribution, also where the module returns them along several
+    axes: positions with a distribution each have to be rows.
+    """
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ class ConvexLoss:
         Of the outputs (k,) and the target of one row: the row's loss, of which torch.func takes
         gradients, and the Hessian unless `hessian` is given.
     hessian : callable, optional
-        Of all outputs (n, k) and targets: the Hessians in the outputs, (n, k, k).
+        Of all outputs (n, k) and targets: the Hessians in the outputs, (n, k, k), which are held
+        for all rows.
 
     Raises
     ------

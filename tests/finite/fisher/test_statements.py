@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from fisher_cases import (
+    CLASSES,
     LIKELIHOODS,
     LOSSES,
+    REAL,
     K,
     N,
     jacobian,
@@ -16,6 +18,7 @@ from fisher_cases import (
     softmax_hessian,
 )
 from scipy.linalg import expm
+from torch import nn
 from torch.func import functional_call, hessian
 
 from ntk_sklearn.finite import (
@@ -51,6 +54,24 @@ def test_the_hessian_of_a_linear_module_is_gauss_newton(name):
     loss, y, rows, _ = LOSSES[name]
     F = GaussNewton(module, inputs, loss, y)
     np.testing.assert_allclose(F.dense(), hessian_of(module, inputs, rows), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    "loss, y, by_torch",
+    [
+        (SquaredLoss((K / 2) ** 0.5), REAL, nn.MSELoss()),
+        (SoftmaxCrossEntropy(), CLASSES, nn.CrossEntropyLoss()),
+        (ConvexLoss(nn.functional.cross_entropy), CLASSES, nn.CrossEntropyLoss()),
+    ],
+)
+def test_means_are_those_of_torchs_losses(loss, y, by_torch):
+    module, inputs = module_and_inputs("linear")
+    F = GaussNewton(module, inputs, loss, y)
+    full = hessian_of(module, inputs, lambda f: by_torch(f, y))
+    np.testing.assert_allclose(F.dense(), full, rtol=1e-9, atol=1e-12)
+    gradients = torch.autograd.grad(by_torch(module(inputs), y), list(module.parameters()))
+    expected = torch.nn.utils.parameters_to_vector(gradients)
+    np.testing.assert_allclose(F.gradient(), expected, **CLOSE)
 
 
 @pytest.mark.parametrize("name", LOSSES)
