@@ -127,7 +127,8 @@ class Curvature(Normal):
         Raises
         ------
         ValueError
-            If F is singular up to rounding, and neither damped nor to be pseudo-inverted.
+            If F is singular up to rounding, and neither damped nor to be pseudo-inverted; if g has
+            another shape.
         """
         inverse = self._inverse(damping, pinv)
         if damping == 0 and not pinv and self.dual.shape[0] < self.shape[0]:
@@ -135,7 +136,10 @@ class Curvature(Normal):
                 f"F has rank {self.dual.shape[0]} at most of {self.shape[0]}: give damping > 0, or "
                 "pinv=True"
             )
-        return inverse.of(np.asarray(g, dtype=self.dtype))
+        g = np.asarray(g, dtype=self.dtype)
+        if g.shape != (self.shape[0],):
+            raise ValueError(f"g must have shape ({self.shape[0]},), got {g.shape}")
+        return inverse.of(g)
 
     def natural_gradient(self, damping: float = 0.0, *, pinv: bool = False) -> np.ndarray:
         r"""(F + damping I)^-1 of the mean loss's gradient g; a step goes against it.
@@ -167,14 +171,16 @@ class Curvature(Normal):
         inverse, gradient = self._inverse(damping, pinv), self._output_gradient
         s = self.factor.root.solve(gradient)
         rest = gradient - self.factor.root.apply(s)
-        flat = _matters(rest, gradient)
-        if flat and damping == 0 and not pinv:
+        # the roots of an ill-conditioned Hessian leave more than rounding, and still no direction
+        if damping == 0 and not pinv and _exceeds(rest, gradient, 0.5):
             raise ValueError(
                 "the loss has gradients in directions of the outputs where its Hessian is zero: "
                 "give damping > 0, or pinv=True"
             )
         found = inverse.of_row_space(to_numpy((s * self.factor.amplitude[:, None]).flatten()))
-        return found + inverse.of(self._pull(rest)) if flat else found
+        if not _exceeds(rest, gradient, 0.75) or (damping == 0 and not pinv):
+            return found
+        return found + inverse.of(self._pull(rest))
 
     @property
     def _output_gradient(self) -> Tensor:
@@ -192,10 +198,9 @@ class Curvature(Normal):
         return Inverse(self, self.dual, float(damping), pinv)
 
 
-def _matters(rest: Tensor, gradient: Tensor) -> bool:
-    """Whether a part of the gradients is more than their rounding."""
-    eps = torch.finfo(gradient.dtype).eps
-    return float(rest.norm()) > eps**0.75 * float(gradient.norm())
+def _exceeds(rest: Tensor, whole: Tensor, power: float) -> bool:
+    """Whether a part is more than a power of the precision of the whole."""
+    return float(rest.norm()) > torch.finfo(whole.dtype).eps ** power * float(whole.norm())
 
 
 def _finite(outputs: Tensor) -> Tensor:

@@ -188,6 +188,11 @@ def test_damping_is_checked(damping):
         operator("dense", "squared").natural_gradient(damping)
 
 
+def test_the_shape_of_what_is_solved_for_is_checked():
+    with pytest.raises(ValueError, match=r"g must have shape \(51,\), got \(18,\)"):
+        operator("dense", "squared").solve(np.ones(18), 0.1)
+
+
 def test_damping_below_rounding_is_refused():
     torch.manual_seed(0)
     module, x = torch.nn.Linear(3, K).double(), torch.randn(1, 3).double()
