@@ -64,7 +64,7 @@ def test_no_piece_has_more_rows_than_fit(budget):
 
 @pytest.mark.parametrize("product", ["matvec", "dual", "diagonal"])
 def test_the_memory_in_use_stays_within_the_budget(product):
-    n, budget = (100 if product == "diagonal" else 4000), 2**20
+    n, budget = (50 if product == "diagonal" else 2000), 2**19
     torch.manual_seed(0)
     module, X = Recording().double(), torch.randn(n, 8).double()
     F = FisherOperator(module, X, SoftmaxCrossEntropy(), memory_budget=budget)
