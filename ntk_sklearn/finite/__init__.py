@@ -9,6 +9,15 @@ from . import (  # noqa: F401  their rules
 )
 from .draws import Networks
 from .empirical import empirical_nngp, empirical_ntk
+from .fisher import (
+    BinaryCrossEntropy,
+    ConvexLoss,
+    EmpiricalFisher,
+    FisherOperator,
+    GaussNewton,
+    SoftmaxCrossEntropy,
+    SquaredLoss,
+)
 from .initial import INITIAL_WIDTH, initial_outputs
 from .lifting import from_module
 from .modules import FiniteNetwork
@@ -16,7 +25,7 @@ from .network import to_module
 from .parametrizations import biases_from_zero, maximal_update, standard_parametrization
 from .preconditioners import (
     Diagonal,
-    GaussNewton,
+    GaussNewtonPreconditioner,
     Preconditioner,
     gauss_newton,
     gauss_newton_kernel,
@@ -34,13 +43,20 @@ from .tangent import EmpiricalNTK
 
 __all__ = [
     "INITIAL_WIDTH",
+    "BinaryCrossEntropy",
+    "ConvexLoss",
     "Diagonal",
+    "EmpiricalFisher",
     "EmpiricalNTK",
     "FiniteNetwork",
+    "FisherOperator",
     "GaussNewton",
+    "GaussNewtonPreconditioner",
     "LearnabilitySampler",
     "Networks",
     "Preconditioner",
+    "SoftmaxCrossEntropy",
+    "SquaredLoss",
     "biases_from_zero",
     "empirical_nngp",
     "empirical_ntk",

@@ -1,7 +1,7 @@
 """Optimizers as preconditioners: kernels J D^-1 J^T, and the steps that optimizers really take."""
 
 from .base import Diagonal, Preconditioner, identity, learning_rates
-from .gauss_newton import GaussNewton, gauss_newton, gauss_newton_kernel
+from .gauss_newton import GaussNewtonPreconditioner, gauss_newton, gauss_newton_kernel
 from .kernel import preconditioned_kernel
 from .layer_rates import layer_learning_rates
 from .optimizers import last_update, preconditioner, predicted_step, rules
@@ -10,7 +10,7 @@ from .sign import sign_kernel
 
 __all__ = [
     "Diagonal",
-    "GaussNewton",
+    "GaussNewtonPreconditioner",
     "Preconditioner",
     "Rule",
     "gauss_newton",

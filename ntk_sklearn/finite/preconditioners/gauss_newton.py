@@ -93,7 +93,7 @@ def gauss_newton_kernel(
 
 
 @dataclass(frozen=True, eq=False)
-class GaussNewton:
+class GaussNewtonPreconditioner:
     """``D = J^T J / n + damping I`` as a preconditioner, by products with J and J^T.
 
     Attributes
@@ -139,7 +139,7 @@ class GaussNewton:
 
 def gauss_newton(
     function: ModuleFunction | nn.Module, inputs: Inputs, damping: float = 0.0
-) -> GaussNewton:
+) -> GaussNewtonPreconditioner:
     """The Gauss-Newton matrix of squared loss (the Fisher matrix) of some samples.
 
     Parameters
@@ -152,7 +152,7 @@ def gauss_newton(
 
     Returns
     -------
-    GaussNewton
+    GaussNewtonPreconditioner
 
     Raises
     ------
@@ -166,7 +166,7 @@ def gauss_newton(
     values, vectors = torch.linalg.eigh(K.flatten(2).flatten(0, 1))
     kept = torch.from_numpy(_kept(values.cpu().numpy())).to(values.device)
     J = Jacobian(function, function.values, function.prepare(inputs))
-    return GaussNewton(J, values[kept], vectors[:, kept], float(damping))
+    return GaussNewtonPreconditioner(J, values[kept], vectors[:, kept], float(damping))
 
 
 def _kept(values: np.ndarray) -> np.ndarray:
