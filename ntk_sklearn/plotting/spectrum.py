@@ -1,0 +1,347 @@
+"""Eigenvalues of kernels, and what they hold of a target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..solvers import eigendecompose
+from ._arrays import as_numbers, check_choice
+from ._axes import COLORS, INK, PALE, Display, line_style, show_legend
+from ._grams import gram, training_gram
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+# Eigenvalues below this share of the largest are rounding.
+ROUNDING = 1e-12
+
+
+class SpectrumDisplay(Display):
+    r"""Eigenvalues against their index, or against the degree of their harmonics.
+
+    Parameters
+    ----------
+    eigenvalues : array-like, (n,)
+        In falling order if there are no degrees.
+    degrees : array-like, (n,), default=None
+        Of the harmonics on a sphere whose eigenvalues :math:`\mu_k` these are.
+    power : array-like, (n,), default=None
+        What each mode holds of the target: squares of its coefficients.
+    slope, intercept : float, default=None
+        A power law to draw: :math:`\log \mu = intercept + slope \log(i + offset)`, for index or
+        degree i. Without an intercept it goes through the geometric mean of the eigenvalues.
+    offset : float, default=0.0
+    fitted : (low, high), default=None
+        The range of i in which the line is drawn; None is all of it.
+
+    Attributes
+    ----------
+    lines_ : list of Line2D
+        Of eigenvalues, one or, with degrees, two: even and odd; of shares: one or, with `power`,
+        two; of power: one.
+    slope_line_ : Line2D or None
+    ax_, figure_
+
+    Examples
+    --------
+    >>> from ntk_sklearn.plotting import SpectrumDisplay
+    >>> display = SpectrumDisplay([1.0, 0.25, 0.1], slope=-2.0)
+    """
+
+    lines_: list[Line2D]
+    slope_line_: Line2D | None
+
+    def __init__(
+        self,
+        eigenvalues: Any,
+        *,
+        degrees: Any = None,
+        power: Any = None,
+        slope: float | None = None,
+        intercept: float | None = None,
+        offset: float = 0.0,
+        fitted: tuple[float, float] | None = None,
+    ) -> None:
+        self.eigenvalues = eigenvalues
+        self.degrees = degrees
+        self.power = power
+        self.slope = slope
+        self.intercept = intercept
+        self.offset = offset
+        self.fitted = fitted
+
+    def plot(
+        self, ax: Axes | None = None, *, kind: str = "eigenvalues", **kwargs: Any
+    ) -> SpectrumDisplay:
+        """Draw eigenvalues, cumulative shares or the target's power.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            None makes a new figure.
+        kind : {"eigenvalues", "cumulative", "power"}, default="eigenvalues"
+            "eigenvalues": both axes logarithmic; those below 1e-12 of the largest are rounding and
+            lie on the lower edge as triangles; degree 0 has its place left of 1. "cumulative": the
+            share of the trace in the first modes, and of the target's power. "power": the share of
+            the target's power in each mode.
+        **kwargs
+            Of the lines.
+
+        Returns
+        -------
+        SpectrumDisplay
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If the arrays are not finite numbers of one length, or no eigenvalue is positive; for
+            "power" without any, for "cumulative" with degrees.
+        ImportError
+            Without matplotlib.
+        """
+        values = as_numbers(self.eigenvalues, "eigenvalues", 1)
+        at, power = self._along(values, kind), self._power(len(values), kind)
+        self._require_matplotlib("plot", ax)
+        ax = self._on(ax)
+        self.slope_line_ = None
+        if kind == "eigenvalues":
+            self._draw_eigenvalues(ax, at, values, kwargs)
+        elif kind == "cumulative":
+            self._draw_shares(ax, at, values, power, kwargs)
+        else:
+            style = {"marker": "o", "markersize": 3.5, "linestyle": "none", "color": COLORS[1]}
+            self.lines_ = ax.plot(at, power, **line_style(kwargs, **style))
+            ax.set(yscale="log", ylabel="share of the target's power")
+        _scale_index(ax, at)
+        ax.set_xlabel("index of the eigenvalue" if self.degrees is None else "degree $k$")
+        return self
+
+    def _along(self, values: np.ndarray, kind: str) -> np.ndarray:
+        """Index from 1, or degree, of every eigenvalue."""
+        check_choice(kind, "kind", ("eigenvalues", "cumulative", "power"))
+        if not values.max() > 0:
+            raise ValueError("eigenvalues must have positive ones among them")
+        if self.degrees is None:
+            return np.arange(1.0, len(values) + 1)
+        if kind == "cumulative":
+            raise ValueError(
+                "kind='cumulative' is of single modes: degrees stand for many of them each"
+            )
+        return as_numbers(self.degrees, "degrees", 1, like=values.shape)
+
+    def _power(self, n: int, kind: str) -> np.ndarray:
+        """Shares (n,) of the target's power, or nothing."""
+        if self.power is None:
+            if kind == "power":
+                raise ValueError("kind='power' needs power: from_kernel(kernel, X, y) computes it")
+            return np.empty(0)
+        power = as_numbers(self.power, "power", 1, like=(n,))
+        if not (power >= 0).all() or not power.sum() > 0:
+            raise ValueError("power must be squares, not negative and not all zero")
+        found: np.ndarray = power / power.sum()
+        return found
+
+    def _draw_eigenvalues(
+        self, ax: Axes, at: np.ndarray, values: np.ndarray, given: dict[str, Any]
+    ) -> None:
+        groups: list[tuple[Any, dict[str, Any]]] = [(slice(None), {"markersize": 3.0})]
+        if self.degrees is not None:
+            even, odd = {"label": "even"}, {"label": "odd", "markerfacecolor": "white"}
+            groups = [(at % 2 == 0, even), (at % 2 == 1, odd | {"color": COLORS[1]})]
+        floor = ROUNDING * values.max()
+        self.lines_, labels = [], []
+        for which, style in groups:
+            x, y = at[which], values[which]
+            there = y > floor
+            style = {"color": COLORS[0], "marker": "o", "markersize": 4.5, "linestyle": "none"} | style
+            line = ax.plot(x[there], y[there], **line_style(given, **style))[0]
+            self.lines_.append(line)
+            labels.append(style.get("label"))
+            if len(x) and not there.all():
+                name = f"{style.get('label', '')} 0 up to rounding".strip()
+                _mark_zeros(ax, x[~there], line, name)
+                labels.append(name)
+        ax.set(yscale="log", ylabel="eigenvalue" if self.degrees is None else r"$\mu_k$")
+        if self.slope is not None:
+            labels.append(self._draw_slope(ax, at, values))
+        show_legend(ax, labels)
+
+    def _draw_slope(self, ax: Axes, at: np.ndarray, values: np.ndarray) -> str:
+        assert self.slope is not None
+        low, high = self.fitted or (at[at + self.offset > 0].min(), at.max())
+        x = np.geomspace(max(low, 1e-3), high, 50)
+        inside = (at >= low) & (at <= high) & (values > ROUNDING * values.max())
+        intercept = self.intercept
+        if intercept is None:
+            logs = np.log(values[inside]) - self.slope * np.log(at[inside] + self.offset)
+            intercept = float(logs.mean())
+        label = f"slope {self.slope:.2f}"
+        y = np.exp(intercept) * (x + self.offset) ** self.slope
+        style: dict[str, Any] = {"color": INK, "linewidth": 1.0, "zorder": 1.5, "label": label}
+        self.slope_line_ = ax.plot(x, y, **style)[0]
+        return label
+
+    def _draw_shares(
+        self, ax: Axes, at: np.ndarray, values: np.ndarray, power: np.ndarray, given: dict[str, Any]
+    ) -> None:
+        curves = [("trace of the kernel", np.maximum(values, 0.0), COLORS[0])]
+        curves += [("power of the target", power, COLORS[1])] if len(power) else []
+        self.lines_ = [
+            ax.plot(at, np.cumsum(v) / v.sum(), **line_style(given, label=label, color=color))[0]
+            for label, v, color in curves
+        ]
+        ax.set(ylabel="share in the first modes", ylim=(0.0, 1.03))
+        show_legend(ax, [label for label, *_ in curves])
+
+    @classmethod
+    def from_kernel(
+        cls, kernel: Any, X: Any = None, y: Any = None, *, ax: Axes | None = None, **kwargs: Any
+    ) -> SpectrumDisplay:
+        """Eigenvalues of a kernel matrix K, and what each eigenvector holds of the target.
+
+        Parameters
+        ----------
+        kernel : callable, network or array-like (n, n)
+            A network stands for its NTK; a matrix is decomposed as it is, without X.
+        X : array-like, (n, ...)
+        y : array-like of numbers, (n,) or (n, n_targets), default=None
+            Not centred.
+        ax : matplotlib Axes, default=None
+        **kwargs
+            Of `plot`.
+
+        Returns
+        -------
+        SpectrumDisplay
+        """
+        cls._require_matplotlib("from_kernel", ax)
+        K = gram(kernel, X)
+        return cls._of(*_decomposed(K), _targets(y, len(K))).plot(ax, **kwargs)
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, ax: Axes | None = None, **kwargs: Any
+    ) -> SpectrumDisplay:
+        """Eigenvalues of the kernel of a fitted estimator, at its training rows.
+
+        Of the NTK estimators those of W^1/2 Theta W^1/2 with the sample weights W, which training
+        learns one by one, and the power of what is to be learned: W^1/2 (y - f_0(X)), in units of
+        normalized targets. A fit for a finite time has decomposed it already. Of other estimators
+        with a `kernel_` and training rows the eigenvalues alone.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+        ax : matplotlib Axes, default=None
+        **kwargs
+            Of `plot`.
+
+        Returns
+        -------
+        SpectrumDisplay
+        """
+        cls._require_matplotlib("from_estimator", ax)
+        values = getattr(estimator, "eigenvalues_", np.empty(0))
+        trained = hasattr(estimator, "initial_") and hasattr(estimator, "weight_")
+        if not trained:
+            return cls._of(*_decomposed(training_gram(estimator)), None).plot(ax, **kwargs)
+        root = np.sqrt(estimator.weight_)[:, np.newaxis]
+        if values.size:
+            vectors = estimator.eigenvectors_
+        else:
+            values, vectors = _decomposed(root * training_gram(estimator) * root.T)
+        residual = root * (estimator.targets_ - estimator.initial_)
+        return cls._of(values, vectors, residual).plot(ax, **kwargs)
+
+    @classmethod
+    def from_degrees(
+        cls,
+        eigenvalues: Any,
+        dimension: int,
+        *,
+        fit: tuple[int, int] | None = (10, 60),
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> SpectrumDisplay:
+        r"""Eigenvalues of the degrees 0, 1, ... on a sphere, with the slope of the even ones.
+
+        The slope is that of :math:`\log \mu_k` against :math:`\log(k + (p - 2) / 2)` for the sphere
+        in p dimensions: in this variable power laws hold from moderate degrees on.
+
+        Parameters
+        ----------
+        eigenvalues : array-like, (n,)
+        dimension : int
+            p, of the space in which the sphere lies: 2 for the circle.
+        fit : (low, high) or None, default=(10, 60)
+            Even degrees that the line is fitted to by least squares; None fits none.
+        ax : matplotlib Axes, default=None
+        **kwargs
+            Of `plot`.
+
+        Returns
+        -------
+        SpectrumDisplay
+
+        Raises
+        ------
+        ValueError
+            For fewer than two even degrees in the range, or eigenvalues that are not positive.
+        """
+        cls._require_matplotlib("from_degrees", ax)
+        values = as_numbers(eigenvalues, "eigenvalues", 1)
+        k, offset = np.arange(len(values)), (dimension - 2) / 2
+        slope = intercept = None
+        if fit is not None:
+            used = (k % 2 == 0) & (k >= fit[0]) & (k <= fit[1]) & (k > 0)
+            if used.sum() < 2 or not (values[used] > 0).all():
+                raise ValueError(
+                    f"fit={fit} needs two even degrees at least, with positive eigenvalues, among "
+                    f"those from 1 to {len(values) - 1}"
+                )
+            slope, intercept = map(
+                float, np.polyfit(np.log(k[used] + offset), np.log(values[used]), 1)
+            )
+        line = {"slope": slope, "intercept": intercept, "offset": offset, "fitted": fit}
+        return cls(values, degrees=k, **line).plot(ax, **kwargs)
+
+    @classmethod
+    def _of(cls, values: np.ndarray, vectors: np.ndarray, targets: Any) -> SpectrumDisplay:
+        """From ascending eigenvalues."""
+        power = None if targets is None else ((vectors.T @ targets) ** 2).sum(axis=1)[::-1]
+        return cls(values[::-1], power=power)
+
+
+def _decomposed(K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    system = eigendecompose(K)
+    return system.values, system.vectors
+
+
+def _targets(y: Any, n: int) -> np.ndarray | None:
+    if y is None:
+        return None
+    ndim = 1 if np.ndim(y) == 1 else 2
+    targets = as_numbers(y, "y", ndim)
+    if len(targets) != n:
+        raise ValueError(f"y has {len(targets)} rows, the kernel matrix {n}")
+    return targets.reshape(n, -1)
+
+
+def _mark_zeros(ax: Axes, x: np.ndarray, like: Any, label: str) -> None:
+    """Triangles on the lower edge, which a logarithmic axis has no place for."""
+    style: dict[str, Any] = {"marker": "v", "linestyle": "none", "clip_on": False, "color": PALE}
+    style |= {"markerfacecolor": like.get_markerfacecolor(), "markeredgecolor": like.get_color()}
+    ax.plot(x, np.full(len(x), 0.012), transform=ax.get_xaxis_transform(), label=label, **style)
+
+
+def _scale_index(ax: Axes, at: np.ndarray) -> None:
+    """A logarithmic axis with a place for degree 0."""
+    if at.min() > 0:
+        ax.set_xscale("log")
+        return
+    ax.set_xscale("symlog", linthresh=1.0, linscale=0.4)
+    ax.set_xlim(-0.3, at.max() * 1.3)
