@@ -1,8 +1,8 @@
 """Displays of kernels, spectra and training, in the style of scikit-learn.
 
 A Display holds plain arrays; `plot` draws them on one axes and needs matplotlib, which is optional
-(``pip install 'ntk-sklearn[plot]'``) and imported only then. The class methods ``from_...`` compute the
-arrays and draw them.
+(``pip install 'ntk-sklearn[plot]'``) and imported only then. The class methods ``from_...`` compute
+the arrays and draw them.
 """
 
 from .dynamics import TrainingDynamicsDisplay

@@ -65,8 +65,10 @@ def named(things: Any, what: str) -> dict[str | None, Any]:
         found: dict[str | None, Any] = {str(name): thing for name, thing in things.items()}
     elif isinstance(things, (list, tuple)):
         texts = [" ".join(repr(thing).split()) for thing in things]
-        short = [len(text) <= _LONGEST and texts.count(text) == 1 for text in texts]
-        names = [t if s else f"{what} {i + 1}" for i, (t, s) in enumerate(zip(texts, short))]
+        names = [
+            text if len(text) <= _LONGEST and texts.count(text) == 1 else f"{what} {i + 1}"
+            for i, text in enumerate(texts)
+        ]
         found = dict(zip(names, things, strict=True))
     else:
         return {None: things}

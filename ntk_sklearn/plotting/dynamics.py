@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 
+# Curves on a logarithmic axis are shown down to this share of their largest value.
+_DEEPEST = 1e-8
+
+
 class TrainingDynamicsDisplay(Display):
     """Curves against training time, predicted and measured.
 
@@ -85,7 +89,7 @@ class TrainingDynamicsDisplay(Display):
         ax : matplotlib Axes, default=None
             None makes a new figure.
         xscale, yscale : {"log", "linear"}, default="log"
-            Logarithmic axes have no place for t = 0.
+            Logarithmic axes have no place for t = 0, and end at 1e-8 of the largest value.
         ordered : bool, default=False
             Whether the curves are steps of one scale: colours from dark to light.
         **kwargs
@@ -125,6 +129,8 @@ class TrainingDynamicsDisplay(Display):
             self.measured_lines_[0].set_label("measured, finite width")
             labels = [*labels, "measured"]
         ax.set(xscale=xscale, yscale=yscale, xlabel=self.time_name, ylabel=self.value_name)
+        if yscale == "log" and curves.min() < _DEEPEST * curves.max():
+            ax.set_ylim(bottom=_DEEPEST * curves.max())
         show_legend(ax, labels)
         return self
 
@@ -159,9 +165,9 @@ class TrainingDynamicsDisplay(Display):
         estimator : fitted estimator, sequence of them or mapping from names to them
             All with a learning rate, whose times are steps, or all without.
         t : array-like, (n_times,), default=None
-            None is 200 times, from where the fastest mode of the slowest estimator has hardly begun
-            to where the slowest modes have been learned, but at most six orders of magnitude; with
-            a learning rate the steps up to 1000.
+            None is 200 times from a hundredth to ten thousand times the estimators'
+            `max_learning_rate`, the time of their fastest modes; with a learning rate, the steps up
+            to 1000.
         measured, measured_times
             Losses of finite networks; see the class.
         ax : matplotlib Axes, default=None
@@ -238,7 +244,7 @@ class TrainingDynamicsDisplay(Display):
         which = _modes(modes, len(values))
         shown = values[which - 1]
         if not (shown > 0).all():
-            raise ValueError(f"modes {which[shown <= 0].tolist()} have eigenvalues that are not > 0")
+            raise ValueError(f"eigenvalues of the modes {which} must be positive, got {shown}")
         rates = shown if learning_rate is None else shown * learning_rate
         if times is None:
             times = np.geomspace(0.02 / rates[0], 5.0 / rates[-1], 200)
@@ -255,7 +261,8 @@ class TrainingDynamicsDisplay(Display):
             time_name="time $t$" if learning_rate is None else "step",
             value_name="share of the mode that is left",
         )
-        return display.plot(ax, **({"yscale": "linear", "ordered": True} | kwargs))
+        options: dict[str, Any] = {"yscale": "linear", "ordered": True}
+        return display.plot(ax, **options | kwargs)
 
 
 def _take_steps(models: list[Any]) -> bool:
@@ -264,15 +271,16 @@ def _take_steps(models: list[Any]) -> bool:
         raise TypeError(f"from_estimator needs NTK estimators, which have loss_curve, got {wrong}")
     steps = {getattr(model, "learning_rate", None) is not None for model in models}
     if len(steps) > 1:
-        raise ValueError("estimators with a learning rate count steps, others time: not both at once")
+        raise ValueError(
+            "estimators with a learning rate count steps, others time: show them on two axes"
+        )
     return steps.pop()
 
 
 def _times(models: list[Any]) -> np.ndarray:
-    """Times at which all that can be learned is learned, by the largest eigenvalues."""
-    # 2 / v of the largest eigenvalue, in units of the loss
-    longest = [model.max_learning_rate() for model in models]
-    start, end = 0.01 * min(longest), 1e4 * max(longest)
+    """From before to long after the fastest modes are learned."""
+    bounds = [model.max_learning_rate() for model in models]
+    start, end = 0.01 * min(bounds), 1e4 * max(bounds)
     return np.geomspace(start, end, 200)
 
 

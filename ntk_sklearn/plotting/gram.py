@@ -105,7 +105,7 @@ class GramDisplay(Display):
         self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax) if colorbar else None
         if self.colorbar_ is not None:
             self.colorbar_.set_label(self.name)
-            self.colorbar_.outline.set_visible(False)  # type: ignore[operator]
+            self.colorbar_.outline.set_visible(False)
         self.boundaries_ = _boundaries(ax, edges) if boundaries else []
         _name_rows(ax, names if boundaries else [], edges, self.row_name)
         return self
@@ -159,7 +159,7 @@ class GramDisplay(Display):
         Parameters
         ----------
         estimator : fitted estimator
-            One with a `kernel_` and its training rows: ours, and Gaussian processes of scikit-learn.
+            One with a `kernel_` and its training rows: ours, and scikit-learn's Gaussian processes.
         X : array-like, (n, n_features), default=None
             None takes the rows that it was fitted to, without equal ones.
         y, normalize, ax, **kwargs

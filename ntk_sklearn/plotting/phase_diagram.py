@@ -8,7 +8,7 @@ import numpy as np
 
 from ..presets import critical_w_std, phase
 from ._arrays import as_numbers, check_choice
-from ._axes import INK, Display
+from ._axes import INK, Display, numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,6 +118,7 @@ class PhaseDiagramDisplay(Display):
         extend = "max" if self.quantity == "correlation_depth" else "both"
         self.colorbar_ = self.figure_.colorbar(self.mesh_, ax=ax, extend=extend)
         self.colorbar_.set_label(QUANTITIES[self.quantity])
+        numbers(self.colorbar_.ax, "y", _ticks(*self.mesh_.get_clim()))
         self._write(ax, w**power, b**power, phases)
         self.line_ = None
         if critical is not None:
@@ -208,10 +209,10 @@ class PhaseDiagramDisplay(Display):
         b = np.linspace(0.0, 1.0, 21) if b_std is None else as_numbers(b_std, "b_std", 1)
         values, phases = np.full((len(b), len(w)), np.nan), np.full((len(b), len(w)), "", object)
         for i, j in np.ndindex(values.shape):
-            found = _phase(activation, w[j], b[i])
+            found = _phase(activation, float(w[j]), float(b[i]))
             if found is not None:
                 values[i, j], phases[i, j] = getattr(found, quantity), found.name
-        critical = np.array([_critical(activation, bias) for bias in b])
+        critical = np.array([_critical(activation, bias) for bias in b.tolist()])
         display = cls(w, b, values, phases=phases, critical=critical, quantity=quantity)
         return display.plot(ax, **kwargs)
 
@@ -259,3 +260,9 @@ def _deepest(inside: np.ndarray) -> tuple[int, int]:
     depth = distance_transform_edt(np.pad(inside, 1), sampling=(1.0 / height, 1.0 / width))
     row, column = np.unravel_index(int(depth[1:-1, 1:-1].argmax()), inside.shape)
     return int(row), int(column)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers within the limits of a logarithmic scale."""
+    rounds = [0.25, 0.5, 1.0, 2.0, 4.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0]
+    return [value for value in rounds if low * 0.999 <= value <= high * 1.001]

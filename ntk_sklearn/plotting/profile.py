@@ -180,7 +180,7 @@ class KernelProfileDisplay(Display):
         if image is not None and angles is not None:
             raise TypeError("pass either angles or an image, not both")
         networks = named(network, "network")
-        given = {"quantity": quantity, "normalize": normalize}
+        given: dict[str, Any] = {"quantity": quantity, "normalize": normalize}
         if image is None:
             at = np.linspace(0.0, math.pi, 181) if angles is None else angles
             values = [angle_profile(each, at, **given) for each in networks.values()]
@@ -238,7 +238,12 @@ class KernelProfileDisplay(Display):
         labels = None if list(names) == [None] else list(names)
         found = np.array(values)
         return cls(
-            np.asarray(at), found, along=along, labels=labels, quantity=quantity, normalized=normalize
+            np.asarray(at),
+            found,
+            along=along,
+            labels=labels,
+            quantity=quantity,
+            normalized=normalize,
         )
 
 

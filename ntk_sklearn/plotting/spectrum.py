@@ -153,11 +153,13 @@ class SpectrumDisplay(Display):
             even, odd = {"label": "even"}, {"label": "odd", "markerfacecolor": "white"}
             groups = [(at % 2 == 0, even), (at % 2 == 1, odd | {"color": COLORS[1]})]
         floor = ROUNDING * values.max()
-        self.lines_, labels = [], []
+        labels: list[str | None] = []
+        self.lines_ = []
         for which, style in groups:
             x, y = at[which], values[which]
             there = y > floor
-            style = {"color": COLORS[0], "marker": "o", "markersize": 4.5, "linestyle": "none"} | style
+            style = {"marker": "o", "markersize": 4.5, "linestyle": "none"} | style
+            style = {"color": COLORS[0]} | style
             line = ax.plot(x[there], y[there], **line_style(given, **style))[0]
             self.lines_.append(line)
             labels.append(style.get("label"))
@@ -306,7 +308,12 @@ class SpectrumDisplay(Display):
             slope, intercept = map(
                 float, np.polyfit(np.log(k[used] + offset), np.log(values[used]), 1)
             )
-        line = {"slope": slope, "intercept": intercept, "offset": offset, "fitted": fit}
+        line: dict[str, Any] = {
+            "slope": slope,
+            "intercept": intercept,
+            "offset": offset,
+            "fitted": fit,
+        }
         return cls(values, degrees=k, **line).plot(ax, **kwargs)
 
     @classmethod

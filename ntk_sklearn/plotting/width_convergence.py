@@ -144,7 +144,7 @@ class WidthConvergenceDisplay(Display):
         missing = [name for name in ("widths", "errors") if not hasattr(result, name)]
         if missing:
             raise TypeError(f"from_study needs a result with widths and errors, {missing} missing")
-        law = {name: getattr(result, name, None) for name in ("slope", "intercept")}
+        law: dict[str, Any] = {name: getattr(result, name, None) for name in ("slope", "intercept")}
         return cls(result.widths, result.errors, **law).plot(ax, **kwargs)
 
 
