@@ -1,4 +1,4 @@
-"""Kernels of one input with turned, shifted or unchanged copies of it."""
+"""Kernels of one input with turned or shifted copies of it."""
 
 from __future__ import annotations
 
@@ -9,34 +9,40 @@ import numpy as np
 from ..kernels import NNGP, NTK
 from ._arrays import as_numbers, check_choice
 
-_KERNELS: dict[str, type[NTK] | type[NNGP]] = {"ntk": NTK, "nngp": NNGP}
+KERNELS: dict[str, type[NTK] | type[NNGP]] = {"ntk": NTK, "nngp": NNGP}
 
 
-def angle_profile(
-    network: Any, angles: Any, quantity: str = "ntk", *, normalize: bool = False
-) -> np.ndarray:
-    """k(x, x') (n,) for unit vectors x, x' of the plane at these angles."""
+def angle_profile(network: Any, angles: Any, *, quantity: str = "ntk") -> np.ndarray:
+    """k(x, z) (n,) for unit vectors x, z of the plane at these angles."""
     angles = as_numbers(angles, "angles", 1)
     points = np.column_stack([np.cos(angles), np.sin(angles)])
-    return _profile(_kernel(network, quantity), np.array([[1.0, 0.0]]), points, normalize)
+    kernel = KERNELS[check_choice(quantity, "quantity", tuple(KERNELS))](network)
+    return np.asarray(kernel(np.array([[1.0, 0.0]]), points)[0], dtype=np.float64)
 
 
-def shift_profile(
-    network: Any, image: Any, shifts: Any, quantity: str = "ntk", *, normalize: bool = False
-) -> np.ndarray:
-    """k(x, x') (n,) for an image (channels, *spatial) and its circular shifts in the last axis."""
-    image = np.asarray(image, dtype=np.float64)
-    if image.ndim < 2:
-        raise ValueError(f"image must be (channels, *spatial), got the shape {image.shape}")
-    moved = np.stack([np.roll(image, int(shift), axis=-1).ravel() for shift in shifts])
-    kernel = _kernel(network, quantity, image_shape=image.shape)
-    return _profile(kernel, image.reshape(1, -1), moved, normalize)
+def shift_profile(network: Any, image: Any, shifts: Any, *, quantity: str = "ntk") -> np.ndarray:
+    """k(x, z) (n,) for an image (channels, *spatial) and its circular shifts in the last axis."""
+    rows = shifted(image, shifts)
+    kernel = KERNELS[check_choice(quantity, "quantity", tuple(KERNELS))]
+    found = kernel(network, image_shape=np.shape(image))(shifted(image, [0]), rows)[0]
+    return np.asarray(found, dtype=np.float64)
 
 
-def _kernel(network: Any, quantity: str, **options: Any) -> NTK | NNGP:
-    return _KERNELS[check_choice(quantity, "quantity", tuple(_KERNELS))](network, **options)
+def shift_diagonal(network: Any, image: Any, shifts: Any, *, quantity: str = "ntk") -> np.ndarray:
+    """k(z, z) (n,) of the shifted images, which zero padding makes different."""
+    kernel = KERNELS[check_choice(quantity, "quantity", tuple(KERNELS))]
+    found = kernel(network, image_shape=np.shape(image)).diag(shifted(image, shifts))
+    return np.asarray(found, dtype=np.float64)
 
 
-def _profile(kernel: Any, x: np.ndarray, rows: np.ndarray, normalize: bool) -> np.ndarray:
-    found = np.asarray(kernel(x, rows)[0], dtype=np.float64)
-    return found / np.sqrt(kernel.diag(x) * kernel.diag(rows)) if normalize else found
+def shifted(image: Any, shifts: Any) -> np.ndarray:
+    """Rows (n_shifts, n_features) of an image, rolled along its last axis."""
+    picture = np.asarray(image, dtype=np.float64)
+    if picture.ndim < 2 or not np.isfinite(picture).all():
+        raise ValueError(
+            f"image must be (channels, *spatial) and finite, got shape {picture.shape}"
+        )
+    found = np.asarray(shifts)
+    if found.dtype.kind not in "iu" or found.ndim != 1 or found.size == 0:
+        raise ValueError(f"shifts must be integers (n_shifts,), got {shifts!r}")
+    return np.stack([np.roll(picture, shift, axis=-1).ravel() for shift in found])

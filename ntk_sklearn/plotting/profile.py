@@ -10,7 +10,7 @@ import numpy as np
 
 from ._arrays import as_curves, as_labels, as_numbers, check_choice, named
 from ._axes import Display, curve_colors, line_style, show_legend
-from ._profiles import angle_profile, shift_profile
+from ._profiles import angle_profile, shift_diagonal, shift_profile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -180,13 +180,14 @@ class KernelProfileDisplay(Display):
         if image is not None and angles is not None:
             raise TypeError("pass either angles or an image, not both")
         networks = named(network, "network")
-        given: dict[str, Any] = {"quantity": quantity, "normalize": normalize}
         if image is None:
             at = np.linspace(0.0, math.pi, 181) if angles is None else angles
-            values = [angle_profile(each, at, **given) for each in networks.values()]
+            values = [_against_angles(each, at, quantity, normalize) for each in networks.values()]
         else:
             at = np.arange(np.shape(image)[-1] + 1) if shifts is None else shifts
-            values = [shift_profile(each, image, at, **given) for each in networks.values()]
+            values = [
+                _against_shifts(each, image, at, quantity, normalize) for each in networks.values()
+            ]
         along = "angle" if image is None else "shift"
         made = cls._of(at, values, along, networks, quantity, normalize)
         return made.plot(ax, **kwargs)
@@ -220,11 +221,11 @@ class KernelProfileDisplay(Display):
         KernelProfileDisplay
         """
         cls._require_matplotlib("from_depths", ax)
-        builders, pair = named(build, "network"), [angle]
+        builders = named(build, "network")
         values = [
             [
-                angle_profile(make(int(d)), pair, quantity, normalize=normalize)[0]
-                for d in np.ravel(depths)
+                _against_angles(make(depth), [angle], quantity, normalize)[0]
+                for depth in np.ravel(depths).tolist()
             ]
             for make in builders.values()
         ]
@@ -245,6 +246,25 @@ class KernelProfileDisplay(Display):
             quantity=quantity,
             normalized=normalize,
         )
+
+
+def _against_angles(network: Any, angles: Any, quantity: str, normalize: bool) -> np.ndarray:
+    found = angle_profile(network, angles, quantity=quantity)
+    if not normalize:
+        return found
+    correlation: np.ndarray = found / angle_profile(network, [0.0], quantity=quantity)
+    return correlation
+
+
+def _against_shifts(
+    network: Any, image: Any, shifts: Any, quantity: str, normalize: bool
+) -> np.ndarray:
+    found = shift_profile(network, image, shifts, quantity=quantity)
+    if not normalize:
+        return found
+    own = shift_diagonal(network, image, [0, *np.asarray(shifts).tolist()], quantity=quantity)
+    correlation: np.ndarray = found / np.sqrt(own[0] * own[1:])
+    return correlation
 
 
 def _name_angles(ax: Axes, angles: np.ndarray) -> None:

@@ -28,6 +28,8 @@ class SpectrumDisplay(Display):
         In falling order if there are no degrees.
     degrees : array-like, (n,), default=None
         Of the harmonics on a sphere whose eigenvalues :math:`\mu_k` these are.
+    errors : array-like, (n,), default=None
+        Of the eigenvalues, absolute: below them they are rounding. None is 1e-12 of the largest.
     power : array-like, (n,), default=None
         What each mode holds of the target: squares of its coefficients.
     slope, intercept : float, default=None
@@ -59,6 +61,7 @@ class SpectrumDisplay(Display):
         eigenvalues: Any,
         *,
         degrees: Any = None,
+        errors: Any = None,
         power: Any = None,
         slope: float | None = None,
         intercept: float | None = None,
@@ -67,6 +70,7 @@ class SpectrumDisplay(Display):
     ) -> None:
         self.eigenvalues = eigenvalues
         self.degrees = degrees
+        self.errors = errors
         self.power = power
         self.slope = slope
         self.intercept = intercept
@@ -83,8 +87,8 @@ class SpectrumDisplay(Display):
         ax : matplotlib Axes, default=None
             None makes a new figure.
         kind : {"eigenvalues", "cumulative", "power"}, default="eigenvalues"
-            "eigenvalues": both axes logarithmic; those below 1e-12 of the largest are rounding and
-            lie on the lower edge as triangles; degree 0 has its place left of 1. "cumulative": the
+            "eigenvalues": both axes logarithmic; those that are rounding lie on the lower edge as
+            triangles; degree 0 has its place left of 1. "cumulative": the
             share of the trace in the first modes, and of the target's power. "power": the share of
             the target's power in each mode.
         **kwargs
@@ -105,11 +109,12 @@ class SpectrumDisplay(Display):
         """
         values = as_numbers(self.eigenvalues, "eigenvalues", 1)
         at, power = self._along(values, kind), self._power(len(values), kind)
+        there = values > self._floor(values)
         self._require_matplotlib("plot", ax)
         ax = self._on(ax)
         self.slope_line_ = None
         if kind == "eigenvalues":
-            self._draw_eigenvalues(ax, at, values, kwargs)
+            self._draw_eigenvalues(ax, at, values, there, kwargs)
         elif kind == "cumulative":
             self._draw_shares(ax, at, values, power, kwargs)
         else:
@@ -133,6 +138,12 @@ class SpectrumDisplay(Display):
             )
         return as_numbers(self.degrees, "degrees", 1, like=values.shape)
 
+    def _floor(self, values: np.ndarray) -> np.ndarray:
+        """Below which eigenvalues (n,) are rounding."""
+        if self.errors is None:
+            return np.full(values.shape, ROUNDING * values.max())
+        return np.maximum(as_numbers(self.errors, "errors", 1, like=values.shape), 0.0)
+
     def _power(self, n: int, kind: str) -> np.ndarray:
         """Shares (n,) of the target's power, or nothing."""
         if self.power is None:
@@ -146,37 +157,40 @@ class SpectrumDisplay(Display):
         return found
 
     def _draw_eigenvalues(
-        self, ax: Axes, at: np.ndarray, values: np.ndarray, given: dict[str, Any]
+        self,
+        ax: Axes,
+        at: np.ndarray,
+        values: np.ndarray,
+        there: np.ndarray,
+        given: dict[str, Any],
     ) -> None:
         groups: list[tuple[Any, dict[str, Any]]] = [(slice(None), {"markersize": 3.0})]
         if self.degrees is not None:
             even, odd = {"label": "even"}, {"label": "odd", "markerfacecolor": "white"}
             groups = [(at % 2 == 0, even), (at % 2 == 1, odd | {"color": COLORS[1]})]
-        floor = ROUNDING * values.max()
         labels: list[str | None] = []
         self.lines_ = []
         for which, style in groups:
-            x, y = at[which], values[which]
-            there = y > floor
+            x, y, seen = at[which], values[which], there[which]
             style = {"marker": "o", "markersize": 4.5, "linestyle": "none"} | style
             style = {"color": COLORS[0]} | style
-            line = ax.plot(x[there], y[there], **line_style(given, **style))[0]
+            line = ax.plot(x[seen], y[seen], **line_style(given, **style))[0]
             self.lines_.append(line)
             labels.append(style.get("label"))
-            if len(x) and not there.all():
+            if not seen.all():
                 name = f"{style.get('label', '')} 0 up to rounding".strip()
-                _mark_zeros(ax, x[~there], line, name)
+                _mark_zeros(ax, x[~seen], line, name)
                 labels.append(name)
         ax.set(yscale="log", ylabel="eigenvalue" if self.degrees is None else r"$\mu_k$")
         if self.slope is not None:
-            labels.append(self._draw_slope(ax, at, values))
+            labels.append(self._draw_slope(ax, at[there], values[there]))
         show_legend(ax, labels)
 
     def _draw_slope(self, ax: Axes, at: np.ndarray, values: np.ndarray) -> str:
         assert self.slope is not None
         low, high = self.fitted or (at[at + self.offset > 0].min(), at.max())
         x = np.geomspace(max(low, 1e-3), high, 50)
-        inside = (at >= low) & (at <= high) & (values > ROUNDING * values.max())
+        inside = (at >= low) & (at <= high)
         intercept = self.intercept
         if intercept is None:
             logs = np.log(values[inside]) - self.slope * np.log(at[inside] + self.offset)
@@ -260,10 +274,10 @@ class SpectrumDisplay(Display):
         return cls._of(values, vectors, residual).plot(ax, **kwargs)
 
     @classmethod
-    def from_degrees(
+    def from_sphere(
         cls,
-        eigenvalues: Any,
-        dimension: int,
+        spectrum: Any,
+        dimension: int | None = None,
         *,
         fit: tuple[int, int] | None = (10, 60),
         ax: Axes | None = None,
@@ -276,9 +290,11 @@ class SpectrumDisplay(Display):
 
         Parameters
         ----------
-        eigenvalues : array-like, (n,)
-        dimension : int
-            p, of the space in which the sphere lies: 2 for the circle.
+        spectrum : SphereSpectrum or array-like, (n,)
+            Anything with `eigenvalues`, `dimension` and, if known, their `errors`, below which they
+            are rounding; or the eigenvalues themselves.
+        dimension : int, default=None
+            p, of the space in which the sphere lies, 2 for the circle; with plain eigenvalues.
         fit : (low, high) or None, default=(10, 60)
             Even degrees that the line is fitted to by least squares; None fits none.
         ax : matplotlib Axes, default=None
@@ -294,33 +310,43 @@ class SpectrumDisplay(Display):
         ValueError
             For fewer than two even degrees in the range, or eigenvalues that are not positive.
         """
-        cls._require_matplotlib("from_degrees", ax)
-        values = as_numbers(eigenvalues, "eigenvalues", 1)
-        k, offset = np.arange(len(values)), (dimension - 2) / 2
-        slope = intercept = None
-        if fit is not None:
-            used = (k % 2 == 0) & (k >= fit[0]) & (k <= fit[1]) & (k > 0)
-            if used.sum() < 2 or not (values[used] > 0).all():
-                raise ValueError(
-                    f"fit={fit} needs two even degrees at least, with positive eigenvalues, among "
-                    f"those from 1 to {len(values) - 1}"
-                )
-            slope, intercept = map(
-                float, np.polyfit(np.log(k[used] + offset), np.log(values[used]), 1)
-            )
-        line: dict[str, Any] = {
-            "slope": slope,
-            "intercept": intercept,
-            "offset": offset,
-            "fitted": fit,
-        }
-        return cls(values, degrees=k, **line).plot(ax, **kwargs)
+        cls._require_matplotlib("from_sphere", ax)
+        values = as_numbers(getattr(spectrum, "eigenvalues", spectrum), "eigenvalues", 1)
+        p = getattr(spectrum, "dimension", dimension)
+        if p is None:
+            raise TypeError("plain eigenvalues need the dimension: 2 for the circle")
+        degrees, offset = np.arange(len(values)), (p - 2) / 2
+        slope, intercept = (None, None) if fit is None else _even_slope(values, offset, fit)
+        return cls(
+            values,
+            degrees=degrees,
+            errors=getattr(spectrum, "errors", None),
+            slope=slope,
+            intercept=intercept,
+            offset=offset,
+            fitted=fit,
+        ).plot(ax, **kwargs)
 
     @classmethod
     def _of(cls, values: np.ndarray, vectors: np.ndarray, targets: Any) -> SpectrumDisplay:
         """From ascending eigenvalues."""
         power = None if targets is None else ((vectors.T @ targets) ** 2).sum(axis=1)[::-1]
         return cls(values[::-1], power=power)
+
+
+def _even_slope(
+    values: np.ndarray, offset: float, degrees: tuple[float, float]
+) -> tuple[float, float]:
+    """Slope and intercept of log values against log(k + offset), over even degrees k."""
+    k = np.arange(len(values))
+    used = (k % 2 == 0) & (k >= max(degrees[0], 1)) & (k <= degrees[1])
+    if used.sum() < 2 or not (values[used] > 0).all():
+        raise ValueError(
+            f"fit={degrees} needs two even degrees with positive eigenvalues at least, among those "
+            f"from 1 to {len(values) - 1}"
+        )
+    slope, intercept = np.polyfit(np.log(k[used] + offset), np.log(values[used]), 1)
+    return float(slope), float(intercept)
 
 
 def _decomposed(K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

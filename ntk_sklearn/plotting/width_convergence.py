@@ -24,7 +24,7 @@ class WidthConvergenceDisplay(Display):
         One per drawn network, positive.
     slope, intercept : float, default=None
         A fitted law: :math:`\log error = intercept + slope \log width`. Without an intercept the
-        line goes through the geometric mean of the root mean squares.
+        line goes through the geometric mean of all errors; where the slope is NaN there is none.
     expected : float or None, default=-0.5
         Slope of the line to compare with, through that mean; None draws none.
     value_name : str, default="relative error of the kernel"
@@ -34,7 +34,7 @@ class WidthConvergenceDisplay(Display):
     points_ : Line2D
         The draws.
     line_ : Line2D
-        Root mean squares over the draws of each width.
+        Geometric means over the draws of each width, which a fit in the logarithms is of.
     slope_line_, expected_line_ : Line2D or None
     ax_, figure_
 
@@ -67,14 +67,14 @@ class WidthConvergenceDisplay(Display):
         self.value_name = value_name
 
     def plot(self, ax: Axes | None = None, **kwargs: Any) -> WidthConvergenceDisplay:
-        """Draw every network, the root mean squares and the lines, on logarithmic axes.
+        """Draw every network, geometric means and the lines, on logarithmic axes.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             None makes a new figure.
         **kwargs
-            Of the line of root mean squares.
+            Of the geometric means.
 
         Returns
         -------
@@ -91,11 +91,11 @@ class WidthConvergenceDisplay(Display):
         widths, errors = self._arrays()
         self._require_matplotlib("plot", ax)
         ax = self._on(ax)
-        typical = np.sqrt((errors**2).mean(axis=1))
+        typical = np.exp(np.log(errors).mean(axis=1))
         each = np.repeat(widths, errors.shape[1])
         dots: dict[str, Any] = {"color": PALE, "alpha": 0.5, "markersize": 3, "label": "networks"}
         self.points_ = ax.plot(each, errors.ravel(), "o", zorder=1.8, **dots)[0]
-        own = {"color": COLORS[0], "marker": "o", "linestyle": "none", "label": "root mean square"}
+        own = {"color": COLORS[0], "marker": "o", "linestyle": "none", "label": "geometric mean"}
         self.line_ = ax.plot(widths, typical, **line_style(kwargs, **own))[0]
         through = np.log(widths).mean(), np.log(typical).mean()
         fitted = {"color": COLORS[0], "label": f"fitted slope {self.slope or 0.0:.2f}"}
@@ -157,7 +157,7 @@ def _law(
     style: dict[str, Any],
 ) -> Line2D | None:
     """The line of a power law, through a point in the logarithms if it has no intercept."""
-    if slope is None:
+    if slope is None or np.isnan(slope):
         return None
     if intercept is None:
         intercept = through[1] - slope * through[0]
