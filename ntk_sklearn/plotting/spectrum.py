@@ -8,7 +8,7 @@ import numpy as np
 
 from ..solvers import eigendecompose
 from ._arrays import as_numbers, check_choice
-from ._axes import COLORS, INK, PALE, Display, line_style, show_legend
+from ._axes import COLORS, INK, PALE, Display, line_style, numbers, show_legend
 from ._grams import gram, training_gram
 
 if TYPE_CHECKING:
@@ -372,9 +372,10 @@ def _mark_zeros(ax: Axes, x: np.ndarray, like: Any, label: str) -> None:
 
 
 def _scale_index(ax: Axes, at: np.ndarray) -> None:
-    """A logarithmic axis with a place for degree 0."""
+    """A logarithmic axis, for degrees with a place for 0."""
     if at.min() > 0:
         ax.set_xscale("log")
         return
     ax.set_xscale("symlog", linthresh=1.0, linscale=0.4)
     ax.set_xlim(-0.3, at.max() * 1.3)
+    numbers(ax, "x", [k for k in (0, 1, 2, 5, 10, 20, 50, 100, 200, 500) if k <= at.max()])

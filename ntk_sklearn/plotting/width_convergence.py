@@ -100,7 +100,12 @@ class WidthConvergenceDisplay(Display):
         through = np.log(widths).mean(), np.log(typical).mean()
         fitted = {"color": COLORS[0], "label": f"fitted slope {self.slope or 0.0:.2f}"}
         self.slope_line_ = _law(ax, widths, self.slope, self.intercept, through, fitted)
-        dashed = {"color": COLORS[1], "linestyle": "--", "label": f"slope {self.expected or 0.0:g}"}
+        dashed = {
+            "color": COLORS[1],
+            "linestyle": "--",
+            "zorder": 1.6,
+            "label": f"slope {self.expected or 0.0:g}",
+        }
         self.expected_line_ = _law(ax, widths, self.expected, None, through, dashed)
         ax.set(xscale="log", yscale="log", xlabel="width", ylabel=self.value_name)
         numbers(ax, "x", np.unique(widths).tolist())
