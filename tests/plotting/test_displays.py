@@ -88,8 +88,9 @@ def test_drawing_twice_draws_the_same(name):
     "keywords", [{"color": "#123456", "linewidth": 3}, {"c": "#123456", "lw": 3}]
 )
 @pytest.mark.parametrize("name", LINES)
-def test_keywords_reach_the_lines_in_either_spelling(name, keywords, ax):
-    line = first_line(DISPLAYS[name]().plot(ax, **keywords))
+def test_keywords_reach_the_lines_in_either_spelling(name, names, ax):
+    given = dict(zip(names, ("#123456", 3), strict=True))
+    line = first_line(DISPLAYS[name]().plot(ax, **given))
     assert (to_hex(line.get_color()), line.get_linewidth()) == ("#123456", 3)
 
 
