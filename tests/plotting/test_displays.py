@@ -84,9 +84,7 @@ def test_drawing_twice_draws_the_same(name):
     np.testing.assert_array_equal(*pictures)
 
 
-@pytest.mark.parametrize(
-    "keywords", [{"color": "#123456", "linewidth": 3}, {"c": "#123456", "lw": 3}]
-)
+@pytest.mark.parametrize("names", [("color", "linewidth"), ("c", "lw")])
 @pytest.mark.parametrize("name", LINES)
 def test_keywords_reach_the_lines_in_either_spelling(name, names, ax):
     given = dict(zip(names, ("#123456", 3), strict=True))
