@@ -1,7 +1,7 @@
 """All Displays in one picture.
 
-Run it with ``python examples/displays.py``: about a minute, no downloads. Among them are trained torch
-networks beside what is predicted of them, and kernels of random networks beside their limit.
+Run it with ``python examples/displays.py``: about a minute, no downloads. Among them are trained
+torch networks beside what is predicted of them, and kernels of random networks beside their limit.
 """
 
 from __future__ import annotations
@@ -130,15 +130,15 @@ PANELS = {
 
 
 def picture(path: Path) -> None:
-    figure, axes = plt.subplots(2, 4, figsize=(18, 8.2), layout="constrained")
+    figure, axes = plt.subplots(2, 4, figsize=(17, 7.8), layout="constrained")
     figure.get_layout_engine().set(wspace=0.04, hspace=0.06)
     for ax, (name, draw) in zip(axes.flat, PANELS.items(), strict=True):
         draw(ax)
         ax.set_title(name)
     figure.savefig(path, dpi=80)
-    with Image.open(path) as full:  # a palette: a third of the size
-        few = full.convert("RGB").quantize(256)
-    few.save(path, optimize=True)
+    with Image.open(path) as full:
+        opaque = full.convert("RGB")
+    opaque.save(path, optimize=True)
     print(f"Picture saved to {path}")
 
 
