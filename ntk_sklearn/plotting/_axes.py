@@ -95,13 +95,13 @@ def curve_colors(n: int, ordered: bool = False) -> list[Any]:
     return [tuple(color) for color in colormaps["viridis"](np.linspace(0.0, 0.85, n))]
 
 
-def show_legend(ax: Axes, labels: Sequence[str | None], **options: Any) -> None:
-    """A legend, if any curve has a name."""
-    if any(labels):
-        ax.legend(**({"frameon": False, "fontsize": "small"} | options))
+def show_legend(ax: Axes) -> None:
+    """A legend, if anything on the axes has a name."""
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(frameon=False, fontsize="small")
 
 
-def numbers(ax: Axes, along: str, values: Sequence[float]) -> None:
+def plain_ticks(ax: Axes, along: str, values: Sequence[float]) -> None:
     """Ticks of a logarithmic axis at these values, written as plain numbers."""
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 

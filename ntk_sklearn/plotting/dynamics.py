@@ -127,11 +127,10 @@ class TrainingDynamicsDisplay(Display):
         ]
         if self.measured_lines_:
             self.measured_lines_[0].set_label("measured, finite width")
-            labels = [*labels, "measured"]
         ax.set(xscale=xscale, yscale=yscale, xlabel=self.time_name, ylabel=self.value_name)
         if yscale == "log" and curves.min() < _DEEPEST * curves.max():
             ax.set_ylim(bottom=_DEEPEST * curves.max())
-        show_legend(ax, labels)
+        show_legend(ax)
         return self
 
     def _measured(self, times: np.ndarray, n_curves: int) -> tuple[np.ndarray, np.ndarray]:
@@ -218,7 +217,7 @@ class TrainingDynamicsDisplay(Display):
 
         Parameters
         ----------
-        eigenvalues : array-like, (n,)
+        eigenvalues : array-like, (n,), or anything that has them
         times : array-like, (n_times,), default=None
             Times, or numbers of steps; None is chosen by the shown eigenvalues.
         modes : sequence of int, default=None
@@ -240,6 +239,7 @@ class TrainingDynamicsDisplay(Display):
             For modes that do not exist, or eigenvalues that are not positive.
         """
         cls._require_matplotlib("from_spectrum", ax)
+        eigenvalues = getattr(eigenvalues, "eigenvalues", eigenvalues)
         values = np.sort(as_numbers(eigenvalues, "eigenvalues", 1))[::-1]
         which = _modes(modes, len(values))
         shown = values[which - 1]

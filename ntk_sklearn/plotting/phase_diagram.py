@@ -8,7 +8,7 @@ import numpy as np
 
 from ..presets import critical_w_std, phase
 from ._arrays import as_numbers, check_choice
-from ._axes import INK, Display, numbers
+from ._axes import INK, Display, plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,7 +118,7 @@ class PhaseDiagramDisplay(Display):
         extend = "max" if self.quantity == "correlation_depth" else "both"
         self.colorbar_ = self.figure_.colorbar(self.mesh_, ax=ax, extend=extend)
         self.colorbar_.set_label(QUANTITIES[self.quantity])
-        numbers(self.colorbar_.ax, "y", _ticks(*self.mesh_.get_clim()))
+        plain_ticks(self.colorbar_.ax, "y", _ticks(*self.mesh_.get_clim()))
         self._write(ax, w**power, b**power, phases)
         self.line_ = None
         if critical is not None:

@@ -80,6 +80,7 @@ class PosteriorDisplay(Display):
         *,
         n_std: float = 2.0,
         label: str | None = "mean",
+        draw_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> PosteriorDisplay:
         """Draw the mean over its band.
@@ -92,6 +93,8 @@ class PosteriorDisplay(Display):
             Half the width of the band, in standard deviations.
         label : str or None, default="mean"
             None leaves everything out of the legend.
+        draw_kwargs : dict, default=None
+            Of the lines of the draws, of which the first has the label.
         **kwargs
             Of the line of the mean, whose colour the band and the draws take.
 
@@ -117,18 +120,20 @@ class PosteriorDisplay(Display):
         color = self.line_.get_color()
         self.band_ = None
         if std is not None:
-            name = None if label is None else f"± {n_std:g} standard deviations"
-            style: dict[str, Any] = {"color": color, "alpha": 0.2, "linewidth": 0, "label": name}
-            self.band_ = ax.fill_between(x, mean - n_std * std, mean + n_std * std, **style)
-        thin: dict[str, Any] = {"color": color, "linewidth": 0.7, "alpha": 0.6, "zorder": 1.8}
+            band: dict[str, Any] = {"color": color, "alpha": 0.2, "linewidth": 0}
+            band["label"] = label and f"± {n_std:g} standard deviations"
+            self.band_ = ax.fill_between(x, mean - n_std * std, mean + n_std * std, **band)
+        style = {"color": color, "linewidth": 0.7, "alpha": 0.6, "zorder": 1.8}
+        thin = line_style(draw_kwargs or {}, label=label and "draws", **style)
+        name = thin.pop("label")
         self.draws_ = [ax.plot(x, draw, **thin)[0] for draw in draws]
-        if self.draws_ and label is not None:
-            self.draws_[0].set_label("draws")
+        if self.draws_:
+            self.draws_[0].set_label(name if label is not None else "_nolegend_")
         self.points_ = None
         if data is not None:
             self.points_ = ax.plot(*data, "o", color=INK, markersize=4, label=label and "data")[0]
         ax.set(xlabel=self.feature_name, ylabel=self.target_name)
-        show_legend(ax, [label])
+        show_legend(ax)
         return self
 
     def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:

@@ -119,7 +119,7 @@ class KernelProfileDisplay(Display):
         ax.set(xlabel=names[0], ylabel=names[1], yscale=yscale)
         if self.along == "angle":
             _name_angles(ax, at)
-        show_legend(ax, labels)
+        show_legend(ax)
         return self
 
     def _axis_names(self) -> tuple[str, str]:

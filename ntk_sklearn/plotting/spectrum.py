@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..solvers import eigendecompose
 from ._arrays import as_numbers, check_choice
-from ._axes import COLORS, INK, PALE, Display, line_style, numbers, show_legend
+from ._axes import COLORS, INK, PALE, Display, line_style, plain_ticks, show_legend
 from ._grams import gram, training_gram
+from ._spectra import decomposed, even_slope, numeric_targets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -168,7 +168,6 @@ class SpectrumDisplay(Display):
         if self.degrees is not None:
             even, odd = {"label": "even"}, {"label": "odd", "markerfacecolor": "white"}
             groups = [(at % 2 == 0, even), (at % 2 == 1, odd | {"color": COLORS[1]})]
-        labels: list[str | None] = []
         self.lines_ = []
         for which, style in groups:
             x, y, seen = at[which], values[which], there[which]
@@ -176,17 +175,15 @@ class SpectrumDisplay(Display):
             style = {"color": COLORS[0]} | style
             line = ax.plot(x[seen], y[seen], **line_style(given, **style))[0]
             self.lines_.append(line)
-            labels.append(style.get("label"))
             if not seen.all():
                 name = f"{style.get('label', '')} 0 up to rounding".strip()
                 _mark_zeros(ax, x[~seen], line, name)
-                labels.append(name)
         ax.set(yscale="log", ylabel="eigenvalue" if self.degrees is None else r"$\mu_k$")
         if self.slope is not None:
-            labels.append(self._draw_slope(ax, at[there], values[there]))
-        show_legend(ax, labels)
+            self._draw_slope(ax, at[there], values[there])
+        show_legend(ax)
 
-    def _draw_slope(self, ax: Axes, at: np.ndarray, values: np.ndarray) -> str:
+    def _draw_slope(self, ax: Axes, at: np.ndarray, values: np.ndarray) -> None:
         assert self.slope is not None
         low, high = self.fitted or (at[at + self.offset > 0].min(), at.max())
         x = np.geomspace(max(low, 1e-3), high, 50)
@@ -195,11 +192,10 @@ class SpectrumDisplay(Display):
         if intercept is None:
             logs = np.log(values[inside]) - self.slope * np.log(at[inside] + self.offset)
             intercept = float(logs.mean())
-        label = f"slope {self.slope:.2f}"
         y = np.exp(intercept) * (x + self.offset) ** self.slope
-        style: dict[str, Any] = {"color": INK, "linewidth": 1.0, "zorder": 1.5, "label": label}
+        style: dict[str, Any] = {"color": INK, "linewidth": 1.0, "zorder": 1.5}
+        style["label"] = f"slope {self.slope:.2f}"
         self.slope_line_ = ax.plot(x, y, **style)[0]
-        return label
 
     def _draw_shares(
         self, ax: Axes, at: np.ndarray, values: np.ndarray, power: np.ndarray, given: dict[str, Any]
@@ -211,7 +207,7 @@ class SpectrumDisplay(Display):
             for label, v, color in curves
         ]
         ax.set(ylabel="share in the first modes", ylim=(0.0, 1.03))
-        show_legend(ax, [label for label, *_ in curves])
+        show_legend(ax)
 
     @classmethod
     def from_kernel(
@@ -236,7 +232,7 @@ class SpectrumDisplay(Display):
         """
         cls._require_matplotlib("from_kernel", ax)
         K = gram(kernel, X)
-        return cls._of(*_decomposed(K), _targets(y, len(K))).plot(ax, **kwargs)
+        return cls._of(*decomposed(K), numeric_targets(y, len(K))).plot(ax, **kwargs)
 
     @classmethod
     def from_estimator(
@@ -264,14 +260,45 @@ class SpectrumDisplay(Display):
         values = getattr(estimator, "eigenvalues_", np.empty(0))
         trained = hasattr(estimator, "initial_") and hasattr(estimator, "weight_")
         if not trained:
-            return cls._of(*_decomposed(training_gram(estimator)), None).plot(ax, **kwargs)
+            return cls._of(*decomposed(training_gram(estimator)), None).plot(ax, **kwargs)
         root = np.sqrt(estimator.weight_)[:, np.newaxis]
         if values.size:
             vectors = estimator.eigenvectors_
         else:
-            values, vectors = _decomposed(root * training_gram(estimator) * root.T)
+            values, vectors = decomposed(root * training_gram(estimator) * root.T)
         residual = root * (estimator.targets_ - estimator.initial_)
         return cls._of(values, vectors, residual).plot(ax, **kwargs)
+
+    @classmethod
+    def from_spectrum(
+        cls, spectrum: Any, *, ax: Axes | None = None, **kwargs: Any
+    ) -> SpectrumDisplay:
+        """A spectrum that is known already.
+
+        Parameters
+        ----------
+        spectrum : object
+            With `eigenvalues` (n,), the largest first, and `coefficients` of the targets, (n, k) or
+            None.
+        ax : matplotlib Axes, default=None
+        **kwargs
+            Of `plot`.
+
+        Returns
+        -------
+        SpectrumDisplay
+
+        Raises
+        ------
+        TypeError
+            For an object without eigenvalues.
+        """
+        cls._require_matplotlib("from_spectrum", ax)
+        if not hasattr(spectrum, "eigenvalues"):
+            raise TypeError(f"from_spectrum needs an object with eigenvalues, got {spectrum!r}")
+        found = getattr(spectrum, "coefficients", None)
+        power = None if found is None else (np.reshape(found, (len(found), -1)) ** 2).sum(axis=1)
+        return cls(spectrum.eigenvalues, power=power).plot(ax, **kwargs)
 
     @classmethod
     def from_sphere(
@@ -316,7 +343,7 @@ class SpectrumDisplay(Display):
         if p is None:
             raise TypeError("plain eigenvalues need the dimension: 2 for the circle")
         degrees, offset = np.arange(len(values)), (p - 2) / 2
-        slope, intercept = (None, None) if fit is None else _even_slope(values, offset, fit)
+        slope, intercept = (None, None) if fit is None else even_slope(values, offset, fit)
         return cls(
             values,
             degrees=degrees,
@@ -334,36 +361,6 @@ class SpectrumDisplay(Display):
         return cls(values[::-1], power=power)
 
 
-def _even_slope(
-    values: np.ndarray, offset: float, degrees: tuple[float, float]
-) -> tuple[float, float]:
-    """Slope and intercept of log values against log(k + offset), over even degrees k."""
-    k = np.arange(len(values))
-    used = (k % 2 == 0) & (k >= max(degrees[0], 1)) & (k <= degrees[1])
-    if used.sum() < 2 or not (values[used] > 0).all():
-        raise ValueError(
-            f"fit={degrees} needs two even degrees with positive eigenvalues at least, among those "
-            f"from 1 to {len(values) - 1}"
-        )
-    slope, intercept = np.polyfit(np.log(k[used] + offset), np.log(values[used]), 1)
-    return float(slope), float(intercept)
-
-
-def _decomposed(K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    system = eigendecompose(K)
-    return system.values, system.vectors
-
-
-def _targets(y: Any, n: int) -> np.ndarray | None:
-    if y is None:
-        return None
-    ndim = 1 if np.ndim(y) == 1 else 2
-    targets = as_numbers(y, "y", ndim)
-    if len(targets) != n:
-        raise ValueError(f"y has {len(targets)} rows, the kernel matrix {n}")
-    return targets.reshape(n, -1)
-
-
 def _mark_zeros(ax: Axes, x: np.ndarray, like: Any, label: str) -> None:
     """Triangles on the lower edge, which a logarithmic axis has no place for."""
     style: dict[str, Any] = {"marker": "v", "linestyle": "none", "clip_on": False, "color": PALE}
@@ -378,4 +375,4 @@ def _scale_index(ax: Axes, at: np.ndarray) -> None:
         return
     ax.set_xscale("symlog", linthresh=1.0, linscale=0.4)
     ax.set_xlim(-0.3, at.max() * 1.3)
-    numbers(ax, "x", [k for k in (0, 1, 2, 5, 10, 20, 50, 100, 200, 500) if k <= at.max()])
+    plain_ticks(ax, "x", [k for k in (0, 1, 2, 5, 10, 20, 50, 100, 200, 500) if k <= at.max()])

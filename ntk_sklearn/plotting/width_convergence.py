@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._arrays import as_numbers
-from ._axes import COLORS, PALE, Display, line_style, numbers, show_legend
+from ._axes import COLORS, PALE, Display, line_style, plain_ticks, show_legend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,8 +108,8 @@ class WidthConvergenceDisplay(Display):
         }
         self.expected_line_ = _law(ax, widths, self.expected, None, through, dashed)
         ax.set(xscale="log", yscale="log", xlabel="width", ylabel=self.value_name)
-        numbers(ax, "x", np.unique(widths).tolist())
-        show_legend(ax, ["networks"])
+        plain_ticks(ax, "x", np.unique(widths).tolist())
+        show_legend(ax)
         return self
 
     def _arrays(self) -> tuple[np.ndarray, np.ndarray]:

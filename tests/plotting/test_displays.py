@@ -129,6 +129,7 @@ def test_without_matplotlib_the_error_says_what_to_install(name, monkeypatch):
         (KernelProfileDisplay, "from_depths", 2),
         (SpectrumDisplay, "from_kernel", 1),
         (SpectrumDisplay, "from_estimator", 1),
+        (SpectrumDisplay, "from_spectrum", 1),
         (SpectrumDisplay, "from_sphere", 1),
         (TrainingDynamicsDisplay, "from_estimator", 1),
         (TrainingDynamicsDisplay, "from_spectrum", 1),

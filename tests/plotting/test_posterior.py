@@ -59,6 +59,13 @@ def test_draws_are_those_of_sample_y(name, ax):
     assert display.points_ is None
 
 
+def test_draws_may_look_otherwise(ax):
+    grey = {"color": "0.6", "label": "networks"}
+    display = PosteriorDisplay([0, 1], [0, 1], draws=np.eye(2)).plot(ax, draw_kwargs=grey)
+    assert [line.get_color() for line in display.draws_] == ["0.6", "0.6"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["mean", "networks"]
+
+
 def test_predictions_at_another_time(ax):
     model = NTKRegressor(NETWORK).fit(X, Y)
     display = PosteriorDisplay.from_estimator(model, X, predict_params={"t": 0.5}, n_draws=1, ax=ax)
@@ -100,7 +107,7 @@ def test_unsorted_points_are_drawn_in_order(ax):
 
 
 def test_nothing_is_named_without_a_label(ax):
-    display = PosteriorDisplay([1, 2], [1, 2], [1, 1], x_train=[1], y_train=[1])
+    display = PosteriorDisplay([1, 2], [1, 2], [1, 1], draws=[[1], [2]], x_train=[1], y_train=[1])
     display.plot(ax, label=None)
     assert ax.get_legend() is None
     assert ax.get_legend_handles_labels()[1] == []

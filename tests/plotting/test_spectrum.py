@@ -82,6 +82,14 @@ def test_modes_of_trained_networks_with_weights(t, ax):
     np.testing.assert_allclose(display.power, powers(K, root * Y[used]), rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("coefficients", [None, np.array([[3.0, 4.0], [1.0, 0.0]])])
+def test_spectra_that_are_known_already(coefficients, ax):
+    found = SimpleNamespace(eigenvalues=np.array([2.0, 1.0]), coefficients=coefficients)
+    display = SpectrumDisplay.from_spectrum(found, ax=ax)
+    assert display.lines_[0].get_ydata().tolist() == [2.0, 1.0]
+    assert display.power is None if coefficients is None else display.power.tolist() == [25.0, 1.0]
+
+
 def test_other_estimators_have_eigenvalues_alone(ax):
     display = SpectrumDisplay.from_estimator(NNGPRegressor(NETWORK).fit(X, Y), ax=ax)
     np.testing.assert_allclose(display.eigenvalues, eigenvalues_of(NNGP(NETWORK)(X)), rtol=1e-9)
@@ -150,6 +158,7 @@ def test_line_without_intercept_goes_through_the_middle(ax):
             "of single modes",
         ),
         (lambda: SpectrumDisplay.from_estimator(NTKRegressor()), TypeError, "needs a fitted"),
+        (lambda: SpectrumDisplay.from_spectrum([1.0]), TypeError, "an object with eigenvalues"),
     ],
 )
 def test_bad_input_is_refused(call, error, message):
