@@ -101,6 +101,13 @@ def show_legend(ax: Axes) -> None:
         ax.legend(frameon=False, fontsize="small")
 
 
+def whole_ticks(ax: Axes) -> None:
+    """Ticks at integers along the horizontal axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
 def plain_ticks(ax: Axes, along: str, values: Sequence[float]) -> None:
     """Ticks of a logarithmic axis at these values, written as plain numbers."""
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator

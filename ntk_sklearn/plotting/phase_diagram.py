@@ -125,6 +125,7 @@ class PhaseDiagramDisplay(Display):
             there = np.isfinite(critical) & (critical >= w.min()) & (critical <= w.max())
             at = np.where(there, critical, np.nan) ** power
             style = {"color": INK, "linewidth": 2.0, "label": "critical"}
+            style["marker"] = "o" if there.sum() == 1 else None  # of one point there is no line
             self.line_ = ax.plot(at, b**power, **style)[0]
         sign = "^2" if squared else ""
         ax.set(xlabel=rf"$\sigma_w{sign}$ (w_std{'²' * squared})")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._arrays import as_curves, as_labels, as_numbers, check_choice, named
-from ._axes import Display, curve_colors, line_style, show_legend
+from ._axes import Display, curve_colors, line_style, show_legend, whole_ticks
 from ._profiles import angle_profile, shift_diagonal, shift_profile
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ class KernelProfileDisplay(Display):
         ax.set(xlabel=names[0], ylabel=names[1], yscale=yscale)
         if self.along == "angle":
             _name_angles(ax, at)
+        else:
+            whole_ticks(ax)
         show_legend(ax)
         return self
 

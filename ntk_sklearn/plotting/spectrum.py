@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._arrays import as_numbers, check_choice
-from ._axes import COLORS, INK, PALE, Display, line_style, plain_ticks, show_legend
+from ._axes import Display, show_legend
 from ._grams import gram, training_gram
 from ._spectra import decomposed, even_slope, numeric_targets
+from ._spectrum_artists import draw_eigenvalues, draw_law, draw_power, draw_shares, scale_index
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,19 +111,19 @@ class SpectrumDisplay(Display):
         values = as_numbers(self.eigenvalues, "eigenvalues", 1)
         at, power = self._along(values, kind), self._power(len(values), kind)
         there = values > self._floor(values)
+        line = self._law(at[there], values[there])
         self._require_matplotlib("plot", ax)
-        ax = self._on(ax)
-        self.slope_line_ = None
+        ax, self.slope_line_ = self._on(ax), None
         if kind == "eigenvalues":
-            self._draw_eigenvalues(ax, at, values, there, kwargs)
+            self.lines_ = draw_eigenvalues(ax, at, values, there, self.degrees is not None, kwargs)
+            self.slope_line_ = None if line is None else draw_law(ax, *line, self.slope)
         elif kind == "cumulative":
-            self._draw_shares(ax, at, values, power, kwargs)
+            self.lines_ = draw_shares(ax, at, np.maximum(values, 0.0), power, kwargs)
         else:
-            style = {"marker": "o", "markersize": 3.5, "linestyle": "none", "color": COLORS[1]}
-            self.lines_ = ax.plot(at, power, **line_style(kwargs, **style))
-            ax.set(yscale="log", ylabel="share of the target's power")
-        _scale_index(ax, at)
+            self.lines_ = draw_power(ax, at, power, kwargs)
+        scale_index(ax, at)
         ax.set_xlabel("index of the eigenvalue" if self.degrees is None else "degree $k$")
+        show_legend(ax)
         return self
 
     def _along(self, values: np.ndarray, kind: str) -> np.ndarray:
@@ -130,6 +131,8 @@ class SpectrumDisplay(Display):
         check_choice(kind, "kind", ("eigenvalues", "cumulative", "power"))
         if not values.max() > 0:
             raise ValueError("eigenvalues must have positive ones among them")
+        if self.degrees is None and (np.diff(values) > 0).any():
+            raise ValueError("eigenvalues must fall: sort them, and their power with them")
         if self.degrees is None:
             return np.arange(1.0, len(values) + 1)
         if kind == "cumulative":
@@ -156,58 +159,19 @@ class SpectrumDisplay(Display):
         found: np.ndarray = power / power.sum()
         return found
 
-    def _draw_eigenvalues(
-        self,
-        ax: Axes,
-        at: np.ndarray,
-        values: np.ndarray,
-        there: np.ndarray,
-        given: dict[str, Any],
-    ) -> None:
-        groups: list[tuple[Any, dict[str, Any]]] = [(slice(None), {"markersize": 3.0})]
-        if self.degrees is not None:
-            even, odd = {"label": "even"}, {"label": "odd", "markerfacecolor": "white"}
-            groups = [(at % 2 == 0, even), (at % 2 == 1, odd | {"color": COLORS[1]})]
-        self.lines_ = []
-        for which, style in groups:
-            x, y, seen = at[which], values[which], there[which]
-            style = {"marker": "o", "markersize": 4.5, "linestyle": "none"} | style
-            style = {"color": COLORS[0]} | style
-            line = ax.plot(x[seen], y[seen], **line_style(given, **style))[0]
-            self.lines_.append(line)
-            if not seen.all():
-                name = f"{style.get('label', '')} 0 up to rounding".strip()
-                _mark_zeros(ax, x[~seen], line, name)
-        ax.set(yscale="log", ylabel="eigenvalue" if self.degrees is None else r"$\mu_k$")
-        if self.slope is not None:
-            self._draw_slope(ax, at[there], values[there])
-        show_legend(ax)
-
-    def _draw_slope(self, ax: Axes, at: np.ndarray, values: np.ndarray) -> None:
-        assert self.slope is not None
-        low, high = self.fitted or (at[at + self.offset > 0].min(), at.max())
-        x = np.geomspace(max(low, 1e-3), high, 50)
-        inside = (at >= low) & (at <= high)
-        intercept = self.intercept
+    def _law(self, at: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """The power law, where it is drawn."""
+        if self.slope is None:
+            return None
+        low, high = self.fitted or (-np.inf, np.inf)
+        inside = (at >= low) & (at <= high) & (at + self.offset > 0)
+        if not inside.any():
+            raise ValueError(f"fitted={self.fitted} holds no eigenvalue above rounding")
+        i, intercept = at[inside] + self.offset, self.intercept
         if intercept is None:
-            logs = np.log(values[inside]) - self.slope * np.log(at[inside] + self.offset)
-            intercept = float(logs.mean())
-        y = np.exp(intercept) * (x + self.offset) ** self.slope
-        style: dict[str, Any] = {"color": INK, "linewidth": 1.0, "zorder": 1.5}
-        style["label"] = f"slope {self.slope:.2f}"
-        self.slope_line_ = ax.plot(x, y, **style)[0]
-
-    def _draw_shares(
-        self, ax: Axes, at: np.ndarray, values: np.ndarray, power: np.ndarray, given: dict[str, Any]
-    ) -> None:
-        curves = [("trace of the kernel", np.maximum(values, 0.0), COLORS[0])]
-        curves += [("power of the target", power, COLORS[1])] if len(power) else []
-        self.lines_ = [
-            ax.plot(at, np.cumsum(v) / v.sum(), **line_style(given, label=label, color=color))[0]
-            for label, v, color in curves
-        ]
-        ax.set(ylabel="share in the first modes", ylim=(0.0, 1.03))
-        show_legend(ax)
+            intercept = float((np.log(values[inside]) - self.slope * np.log(i)).mean())
+        i = np.geomspace(i.min(), i.max(), 50)
+        return i - self.offset, np.exp(intercept) * i**self.slope
 
     @classmethod
     def from_kernel(
@@ -359,20 +323,3 @@ class SpectrumDisplay(Display):
         """From ascending eigenvalues."""
         power = None if targets is None else ((vectors.T @ targets) ** 2).sum(axis=1)[::-1]
         return cls(values[::-1], power=power)
-
-
-def _mark_zeros(ax: Axes, x: np.ndarray, like: Any, label: str) -> None:
-    """Triangles on the lower edge, which a logarithmic axis has no place for."""
-    style: dict[str, Any] = {"marker": "v", "linestyle": "none", "clip_on": False, "color": PALE}
-    style |= {"markerfacecolor": like.get_markerfacecolor(), "markeredgecolor": like.get_color()}
-    ax.plot(x, np.full(len(x), 0.012), transform=ax.get_xaxis_transform(), label=label, **style)
-
-
-def _scale_index(ax: Axes, at: np.ndarray) -> None:
-    """A logarithmic axis, for degrees with a place for 0."""
-    if at.min() > 0:
-        ax.set_xscale("log")
-        return
-    ax.set_xscale("symlog", linthresh=1.0, linscale=0.4)
-    ax.set_xlim(-0.3, at.max() * 1.3)
-    plain_ticks(ax, "x", [k for k in (0, 1, 2, 5, 10, 20, 50, 100, 200, 500) if k <= at.max()])

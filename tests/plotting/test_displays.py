@@ -177,6 +177,8 @@ BAD = [
     (lambda: KernelProfileDisplay([0, 1], [1, 2], along="time"), "along must be one of"),
     (lambda: KernelProfileDisplay([0, 1], [1, 2], quantity="both"), "quantity must be one of"),
     (lambda: SpectrumDisplay([0.0, -1.0]), "eigenvalues must have positive ones"),
+    (lambda: SpectrumDisplay([1.0, 2.0]), "eigenvalues must fall"),
+    (lambda: SpectrumDisplay([2.0, 1.0], slope=-1, fitted=(5, 9)), "holds no eigenvalue"),
     (lambda: SpectrumDisplay([]), "eigenvalues must have 1 axes and entries"),
     (lambda: SpectrumDisplay([1.0], degrees=[0, 1]), r"degrees must end in the shape \(1,\)"),
     (lambda: SpectrumDisplay([1.0, 0.5], power=[1.0, -1.0]), "power must be squares"),

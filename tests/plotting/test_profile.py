@@ -89,6 +89,7 @@ def test_growth_of_residual_networks_with_depth(ax):
     np.testing.assert_allclose(display.lines_[0].get_ydata(), expected, rtol=1e-13)
     assert ax.get_yscale() == "log"
     assert ax.get_xlabel() == "depth"
+    assert (ax.get_xticks() % 1 == 0).all()
 
 
 def test_several_families_against_depth(ax):
