@@ -36,11 +36,12 @@ def as_numbers(
     return found
 
 
-def as_curves(values: Any, name: str, n_points: int) -> np.ndarray:
+def as_curves(values: Any, name: str, n_points: int, *, finite: bool = True) -> np.ndarray:
     """One curve (n_points,) or several, as (n_curves, n_points)."""
     array = np.asarray(detached(values, name))
     ndim = 1 if array.ndim == 1 else 2
-    return as_numbers(array, name, ndim, like=(n_points,)).reshape(-1, n_points)
+    found = as_numbers(array, name, ndim, like=(n_points,), finite=finite)
+    return found.reshape(-1, n_points)
 
 
 def as_labels(labels: Any, n: int) -> list[str | None]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels import NNGP, NTK
-from ._arrays import as_numbers, check_choice
+from ._arrays import as_numbers
 
 KERNELS: dict[str, type[NTK] | type[NNGP]] = {"ntk": NTK, "nngp": NNGP}
 
@@ -16,22 +16,22 @@ def angle_profile(network: Any, angles: Any, *, quantity: str = "ntk") -> np.nda
     """k(x, z) (n,) for unit vectors x, z of the plane at these angles."""
     angles = as_numbers(angles, "angles", 1)
     points = np.column_stack([np.cos(angles), np.sin(angles)])
-    kernel = KERNELS[check_choice(quantity, "quantity", tuple(KERNELS))](network)
+    kernel = KERNELS[quantity](network)
     return np.asarray(kernel(np.array([[1.0, 0.0]]), points)[0], dtype=np.float64)
 
 
 def shift_profile(network: Any, image: Any, shifts: Any, *, quantity: str = "ntk") -> np.ndarray:
     """k(x, z) (n,) for an image (channels, *spatial) and its circular shifts in the last axis."""
     rows = shifted(image, shifts)
-    kernel = KERNELS[check_choice(quantity, "quantity", tuple(KERNELS))]
-    found = kernel(network, image_shape=np.shape(image))(shifted(image, [0]), rows)[0]
+    kernel = KERNELS[quantity](network, image_shape=np.shape(image))
+    found = kernel(shifted(image, [0]), rows)[0]
     return np.asarray(found, dtype=np.float64)
 
 
 def shift_diagonal(network: Any, image: Any, shifts: Any, *, quantity: str = "ntk") -> np.ndarray:
     """k(z, z) (n,) of the shifted images, which zero padding makes different."""
-    kernel = KERNELS[check_choice(quantity, "quantity", tuple(KERNELS))]
-    found = kernel(network, image_shape=np.shape(image)).diag(shifted(image, shifts))
+    kernel = KERNELS[quantity](network, image_shape=np.shape(image))
+    found = kernel.diag(shifted(image, shifts))
     return np.asarray(found, dtype=np.float64)
 
 

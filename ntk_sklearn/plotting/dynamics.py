@@ -27,6 +27,7 @@ class TrainingDynamicsDisplay(Display):
     times : array-like, (n_times,)
         Times of gradient flow, or numbers of steps.
     curves : array-like, (n_times,) or (n_curves, n_times)
+        What is not finite is left out, as where training has diverged.
     labels : str, sequence of str or None, default=None
         Names of the curves.
     measured : array-like, (n_networks, n_times) or (n_curves, n_networks, n_times), default=None
@@ -103,12 +104,12 @@ class TrainingDynamicsDisplay(Display):
         Raises
         ------
         ValueError
-            If the arrays are not finite numbers of fitting shapes.
+            If the arrays are not numbers of fitting shapes.
         ImportError
             Without matplotlib.
         """
         times = as_numbers(self.times, "times", 1)
-        curves = as_curves(self.curves, "curves", len(times))
+        curves = as_curves(self.curves, "curves", len(times), finite=False)
         labels = as_labels(self.labels, len(curves))
         measured_at, measured = self._measured(times, len(curves))
         for name, scale in (("xscale", xscale), ("yscale", yscale)):
@@ -128,8 +129,9 @@ class TrainingDynamicsDisplay(Display):
         if self.measured_lines_:
             self.measured_lines_[0].set_label("measured, finite width")
         ax.set(xscale=xscale, yscale=yscale, xlabel=self.time_name, ylabel=self.value_name)
-        if yscale == "log" and curves.min() < _DEEPEST * curves.max():
-            ax.set_ylim(bottom=_DEEPEST * curves.max())
+        largest = np.max(curves, where=np.isfinite(curves), initial=0.0)
+        if yscale == "log" and (curves < _DEEPEST * largest).any():
+            ax.set_ylim(bottom=_DEEPEST * largest)
         show_legend(ax)
         return self
 
@@ -141,7 +143,7 @@ class TrainingDynamicsDisplay(Display):
         if self.measured_times is not None:
             at = as_numbers(self.measured_times, "measured_times", 1)
         ndim = 3 if np.ndim(self.measured) == 3 else 2
-        measured = as_numbers(self.measured, "measured", ndim, like=at.shape)
+        measured = as_numbers(self.measured, "measured", ndim, like=at.shape, finite=False)
         if ndim == 3 and len(measured) != n_curves:
             raise ValueError(f"measured has {len(measured)} groups for {n_curves} curves")
         return at, measured.reshape(-1, *measured.shape[-2:])

@@ -177,6 +177,7 @@ class KernelProfileDisplay(Display):
             If both `angles` and `image` are given, or `shifts` without an image.
         """
         cls._require_matplotlib("from_network", ax)
+        check_choice(quantity, "quantity", tuple(_SYMBOLS))
         if image is None and shifts is not None:
             raise TypeError("shifts are of an image: pass image, (channels, *spatial)")
         if image is not None and angles is not None:
@@ -223,6 +224,7 @@ class KernelProfileDisplay(Display):
         KernelProfileDisplay
         """
         cls._require_matplotlib("from_depths", ax)
+        check_choice(quantity, "quantity", tuple(_SYMBOLS))
         builders = named(build, "network")
         values = [
             [

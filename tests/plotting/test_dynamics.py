@@ -88,6 +88,15 @@ def test_measured_curves_may_have_times_of_their_own(ax):
     assert (ax.get_xscale(), ax.get_yscale()) == ("linear", "linear")
 
 
+def test_training_that_diverges_is_drawn_as_far_as_it_goes(ax):
+    losses = [[1.0, 0.1, 0.01], [1.0, 1e3, np.inf]]
+    display = TrainingDynamicsDisplay(TIMES, losses).plot(ax)
+    np.testing.assert_array_equal([line.get_ydata() for line in display.lines_], losses)
+    assert 0 < ax.get_ylim()[0] < 0.01
+    assert 1e3 < ax.get_ylim()[1] < 1e5
+    display.figure_.canvas.draw()
+
+
 # Modes
 
 

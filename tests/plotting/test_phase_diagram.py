@@ -63,6 +63,18 @@ def test_infinite_depths_and_missing_values(ax):
     display.figure_.canvas.draw()
 
 
+def test_variances_that_alternate_have_no_phase(monkeypatch, ax):
+    def alternating(activation, w_std, b_std):
+        if w_std > 1.5:
+            raise ValueError("the variance has no limit with depth: it alternates around 1")
+        return phase(activation, w_std, b_std)
+
+    monkeypatch.setattr("ntk_sklearn.plotting.phase_diagram.phase", alternating)
+    display = PhaseDiagramDisplay.from_activation("erf", W, B, ax=ax)
+    assert np.isnan(display.values).tolist() == [[False, False, False, True]] * 3
+    assert display.mesh_.get_array().mask.tolist() == [[False, False, False, True]] * 3
+
+
 def test_small_regions_are_not_named(ax):
     phases = np.full((10, 10), "chaotic", dtype=object)
     phases[0, 0] = "ordered"

@@ -123,7 +123,7 @@ def test_ordered_curves_go_from_dark_to_light(ax):
         ({"image": IMAGE[0, 0]}, ValueError, "image must be"),
         ({"image": IMAGE, "shifts": [0.5]}, ValueError, "shifts must be integers"),
         ({"quantity": "ntgp"}, ValueError, "quantity must be"),
-        ({"angles": [np.nan]}, ValueError, "angles has entries"),
+        ({"angles": [np.nan]}, ValueError, "finite"),
     ],
 )
 def test_bad_input_is_refused(given, error, message):
