@@ -14,25 +14,30 @@ KERNELS: dict[str, type[NTK] | type[NNGP]] = {"ntk": NTK, "nngp": NNGP}
 
 def angle_profile(network: Any, angles: Any, *, quantity: str = "ntk") -> np.ndarray:
     """k(x, z) (n,) for unit vectors x, z of the plane at these angles."""
-    angles = as_numbers(angles, "angles", 1)
-    points = np.column_stack([np.cos(angles), np.sin(angles)])
-    kernel = KERNELS[quantity](network)
-    return np.asarray(kernel(np.array([[1.0, 0.0]]), points)[0], dtype=np.float64)
+    found = KERNELS[quantity](network)(turned([0.0]), turned(angles))[0]
+    return np.asarray(found, dtype=np.float64)
 
 
 def shift_profile(network: Any, image: Any, shifts: Any, *, quantity: str = "ntk") -> np.ndarray:
     """k(x, z) (n,) for an image (channels, *spatial) and its circular shifts in the last axis."""
-    rows = shifted(image, shifts)
     kernel = KERNELS[quantity](network, image_shape=np.shape(image))
-    found = kernel(shifted(image, [0]), rows)[0]
+    found = kernel(shifted(image, [0]), shifted(image, shifts))[0]
     return np.asarray(found, dtype=np.float64)
 
 
-def shift_diagonal(network: Any, image: Any, shifts: Any, *, quantity: str = "ntk") -> np.ndarray:
-    """k(z, z) (n,) of the shifted images, which zero padding makes different."""
-    kernel = KERNELS[quantity](network, image_shape=np.shape(image))
-    found = kernel.diag(shifted(image, shifts))
-    return np.asarray(found, dtype=np.float64)
+def correlation(
+    values: np.ndarray, network: Any, rows: np.ndarray, quantity: str, **options: Any
+) -> np.ndarray:
+    """Values (n,) of k(x, z) over the roots of k(x, x) and k(z, z), for rows x, z_1, ..., z_n."""
+    own = np.asarray(KERNELS[quantity](network, **options).diag(rows), dtype=np.float64)
+    found: np.ndarray = values / np.sqrt(own[0] * own[1:])
+    return found
+
+
+def turned(angles: Any) -> np.ndarray:
+    """Unit vectors (n, 2) of the plane."""
+    checked = as_numbers(angles, "angles", 1)
+    return np.column_stack([np.cos(checked), np.sin(checked)])
 
 
 def shifted(image: Any, shifts: Any) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ._arrays import as_curves, as_labels, as_numbers, check_choice, named
 from ._axes import Display, curve_colors, line_style, show_legend, whole_ticks
-from ._profiles import angle_profile, shift_diagonal, shift_profile
+from ._profiles import angle_profile, correlation, shift_profile, shifted, turned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -256,8 +256,7 @@ def _against_angles(network: Any, angles: Any, quantity: str, normalize: bool) -
     found = angle_profile(network, angles, quantity=quantity)
     if not normalize:
         return found
-    correlation: np.ndarray = found / angle_profile(network, [0.0], quantity=quantity)
-    return correlation
+    return correlation(found, network, turned([0.0, *np.asarray(angles).tolist()]), quantity)
 
 
 def _against_shifts(
@@ -266,9 +265,8 @@ def _against_shifts(
     found = shift_profile(network, image, shifts, quantity=quantity)
     if not normalize:
         return found
-    own = shift_diagonal(network, image, [0, *np.asarray(shifts).tolist()], quantity=quantity)
-    correlation: np.ndarray = found / np.sqrt(own[0] * own[1:])
-    return correlation
+    rows = shifted(image, [0, *np.asarray(shifts).tolist()])
+    return correlation(found, network, rows, quantity, image_shape=np.shape(image))
 
 
 def _name_angles(ax: Axes, angles: np.ndarray) -> None:

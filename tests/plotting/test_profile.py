@@ -42,14 +42,14 @@ def test_profile_of_one_hidden_layer_is_the_closed_form(quantity, ax):
 
 
 def test_normalized_profiles_begin_at_one(ax):
-    networks = {f"depth {d}": FullyConnected(d) for d in (1, 4)}
+    networks = {"depth 1": FullyConnected(1), "finite": FullyConnected(2, width=8, n_networks=2)}
     display = KernelProfileDisplay.from_network(networks, normalize=True, ax=ax)
     for line, network in zip(display.lines_, networks.values(), strict=True):
         points = np.column_stack([np.cos(display.positions), np.sin(display.positions)])
         K = NTK(network)(points)
         correlations = K[0] / np.sqrt(K[0, 0] * np.diag(K))
         np.testing.assert_allclose(line.get_ydata(), correlations, rtol=1e-12)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["depth 1", "depth 4"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["depth 1", "finite"]
     assert r"\sqrt" in ax.get_ylabel()
 
 
