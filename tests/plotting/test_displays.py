@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,6 +81,7 @@ def test_drawing_twice_draws_the_same(name):
     pictures = []
     for _ in range(2):
         figure = display.plot().figure_
+        figure.set_dpi(30)
         figure.canvas.draw()
         pictures.append(np.asarray(figure.canvas.buffer_rgba()).copy())
     np.testing.assert_array_equal(*pictures)
@@ -148,6 +151,28 @@ def test_without_matplotlib_nothing_is_computed(cls, method, needed, monkeypatch
         getattr(cls, method)(*[Untouched()] * needed)
 
 
+def imports_of(tree):
+    """Imports outside of functions, and of blocks for type checkers."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        elif not isinstance(node, ast.FunctionDef):
+            yield from imports_of(node)
+
+
+def test_no_file_imports_matplotlib_before_something_is_drawn():
+    files = list(Path(plotting.__file__).parent.glob("*.py"))
+    assert len(files) > len(DISPLAYS)
+    for file in files:
+        found = imports_of(ast.parse(file.read_text(encoding="utf-8")))
+        assert not [name for name in found if name.split(".")[0] == "matplotlib"], file.name
+
+
+@pytest.mark.slow  # a fresh interpreter
 def test_imports_and_constructors_load_no_matplotlib():
     code = (
         "import sys, ntk_sklearn, ntk_sklearn.plotting as p;"
