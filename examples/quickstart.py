@@ -22,6 +22,7 @@ from sklearn.svm import SVC
 from ntk_sklearn import NNGPRegressor, NTKClassifier, NTKRegressor
 from ntk_sklearn.kernels import NTK
 from ntk_sklearn.networks import Convolutional, FullyConnected, ResNet
+from ntk_sklearn.plotting import PosteriorDisplay
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -73,31 +74,26 @@ def picture(path: Path) -> None:
     """Regression in one dimension: posterior, trained network, and finite networks."""
     x = np.array([-2.0, -1.7, -1.3, -0.9, 0.1, 0.4, 0.9, 1.3, 2.0])[:, np.newaxis]
     y = np.sin(2.0 * x[:, 0])
-    grid = np.linspace(-3.0, 3.0, 301)[:, np.newaxis]
+    grid = np.linspace(-3.0, 3.0, 301)
     network = FullyConnected(depth=2)
-
-    gp = NNGPRegressor(network, noise=1e-4, normalize_y=False).fit(x, y)
-    mean, std = gp.predict(grid, return_std=True)
-    trained = NTKRegressor(network, alpha=1e-6, normalize_y=False).fit(x, y).predict(grid)
 
     figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True, layout="constrained")
     left, right = axes
-    left.fill_between(grid[:, 0], mean - 2 * std, mean + 2 * std, alpha=0.25, lw=0)
-    left.plot(grid[:, 0], mean, label="posterior mean, band of 2 standard deviations")
+    gp = NNGPRegressor(network, noise=1e-4, normalize_y=False).fit(x, y)
+    PosteriorDisplay.from_estimator(gp, x, y, grid=grid, ax=left, label="posterior mean")
     left.set_title("NNGP: Bayesian network of infinite width")
-    for seed in range(5):
-        finite = FullyConnected(depth=2, width=128, n_networks=1, random_state=seed)
-        drawn = NTKRegressor(finite, alpha=1e-6, normalize_y=False).fit(x, y).predict(grid)
-        label = "random networks of width 128, linearized" if seed == 0 else None
-        right.plot(grid[:, 0], drawn, color="0.6", lw=0.8, label=label)
-    right.plot(grid[:, 0], trained, color="C1", label="infinite width")
-    right.set_title("NTK: network trained to convergence")
-    for ax in axes:
-        ax.plot(x[:, 0], y, "k.", ms=8, label="data")
-        ax.set_xlabel("x")
-        ax.legend(loc="lower left", fontsize="small")
+
+    def trained(network: FullyConnected) -> np.ndarray:
+        model = NTKRegressor(network, alpha=1e-6, normalize_y=False).fit(x, y)
+        return model.predict(grid[:, np.newaxis])
+
+    finite = [FullyConnected(2, width=128, n_networks=1, random_state=seed) for seed in range(5)]
+    draws = np.column_stack([trained(drawn) for drawn in finite])
+    limit = PosteriorDisplay(grid, trained(network), draws=draws, x_train=x[:, 0], y_train=y)
+    grey = {"color": "0.6", "label": "random networks of width 128, linearized"}
+    limit.plot(right, color="#D55E00", label="infinite width", draw_kwargs=grey)
+    right.set(title="NTK: network trained to convergence", ylabel="")
     left.set_ylim(-3.0, 3.0)
-    left.set_ylabel("y")
     figure.savefig(path, dpi=120)
     print(f"\nPicture saved to {path}")
 
