@@ -35,7 +35,13 @@ from .architecture import (
     infer_shape,
     residual,
 )
-from .finite import biases_from_zero, from_module, maximal_update, standard_parametrization
+from .finite import (
+    Linearized,
+    biases_from_zero,
+    from_module,
+    maximal_update,
+    standard_parametrization,
+)
 from .presets import (
     Convolutional,
     DepthLimits,
@@ -73,6 +79,7 @@ __all__ = [
     "Identity",
     "Layer",
     "LayerNorm",
+    "Linearized",
     "LocalAvgPool",
     "Myrtle",
     "NetworkError",

@@ -11,6 +11,7 @@ from .draws import Networks
 from .empirical import empirical_nngp, empirical_ntk
 from .initial import INITIAL_WIDTH, initial_outputs
 from .lifting import from_module
+from .linearized import Linearized
 from .modules import FiniteNetwork
 from .network import to_module
 from .parametrizations import biases_from_zero, maximal_update, standard_parametrization
@@ -20,6 +21,7 @@ __all__ = [
     "INITIAL_WIDTH",
     "EmpiricalNTK",
     "FiniteNetwork",
+    "Linearized",
     "Networks",
     "biases_from_zero",
     "empirical_nngp",
