@@ -17,7 +17,16 @@ from ..finite import Linearized
 from ..finite.linearized import GivenModule, read_module
 from ..presets import Preset
 from . import _evaluate
-from ._network import Network, as_network, finite_width, free_scales, parts, tree, within
+from ._network import (
+    Network,
+    as_network,
+    finite_width,
+    free_scales,
+    parts,
+    refuse_module,
+    tree,
+    within,
+)
 from ._terms import Leaf, Mean, Term, TermsProblem, Times, Unit, WeightedSum, leaves, walk
 from .expressions import (
     Added,
@@ -103,11 +112,7 @@ def given_module(
         For modules that are no function of single rows, or cannot read these.
     """
     if quantity != "ntk":
-        raise TypeError(
-            "a torch module is one function and no random network: it has a tangent kernel and no "
-            "NNGP. Pass networks.from_module(module), the random network that it is at "
-            "initialization, or take NTKRegressor(module, uncertainty='ntkgp')"
-        )
+        refuse_module(network)
     return read_module(network, image_shape or (n_features,))
 
 

@@ -40,6 +40,29 @@ def as_network(network: Any) -> Network:
     )
 
 
+def refuse_module(network: Network) -> None:
+    """Refuse a torch module where the NNGP of a network is needed.
+
+    Raises
+    ------
+    TypeError
+        Naming what has one.
+    """
+    if isinstance(network, Linearized):
+        raise TypeError(
+            "a torch module is one function and no random network: it has a tangent kernel and no "
+            "NNGP. Pass networks.from_module(module), the random network that it is at "
+            "initialization, or take NTKRegressor(module, uncertainty='ntkgp')"
+        )
+
+
+def modules(network: Network) -> list[torch.nn.Module]:
+    """The torch modules in a network or an expression."""
+    if isinstance(network, Linearized):
+        return [network.module]
+    return [module for part in parts(network).values() for module in modules(part)]
+
+
 def with_default_network(owner: Any, params: dict[str, Any]) -> dict[str, Any]:
     """The parameters to set, with a network that has them where its own ones are to be set."""
     nested = any(name.startswith("network__") for name in params)

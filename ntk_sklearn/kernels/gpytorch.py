@@ -13,13 +13,12 @@ from torch import Tensor
 
 from .._validation import resolve_image_shape
 from ..backends import Quantity
-from ..finite import Linearized
 from ._autograd import kernel_matrix
 from ._batch import batch_shape, collapse, flatten_batch
 from ._docs import documented
 from ._guards import check_tensor, warn_of_iterative_solves
 from ._lowering import averages, problem_of, rebuilding
-from ._network import Network, as_network, free_scales, structure, trees
+from ._network import Network, as_network, free_scales, modules, refuse_module, structure, trees
 from ._terms_graph import differentiable
 from .network_kernel import same_memory
 
@@ -47,6 +46,8 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
             ard_num_dims=ard_num_dims, batch_shape=batch_shape, active_dims=active_dims, **kwargs
         )
         self.network = _owned(as_network(network))
+        if self._quantity == "nngp":
+            refuse_module(self.network)
         trees(self.network)  # checks all values, of which the constraints below see only the sign
         self._structure = structure(self.network)
         if self.has_lengthscale and averages(self.network):
@@ -165,8 +166,8 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
 
 
 def _owned(network: Network) -> Network:
-    """The network; a copy of a torch module, whose later training the kernel does not notice."""
-    return clone(network) if isinstance(network, Linearized) else network
+    """The network; a copy where it has torch modules, whose training the kernel must not notice."""
+    return clone(network) if modules(network) else network
 
 
 def _raw(name: str) -> str:
