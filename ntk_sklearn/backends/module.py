@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..finite.linearized import GivenModule, on_device
@@ -17,6 +18,9 @@ from .reference import mirrored
 _LARGEST_TILE = 128
 # Gradients in all parameters that are held at once, for rows, columns and what they are made from.
 _GRADIENTS = 4
+# Derivatives of a row's signals that are held at once, for every row and output of a tile: the
+# Jacobian is that of all rows together.
+_SIGNALS = 6
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,12 @@ class ModuleEvaluator:
         """Fill a tile; see `Evaluator`."""
         if 0 in out.shape:
             return
-        found = {
-            layer: _block(layer, kernel, x.rows, rows, z.rows, cols, on_diagonal)
-            for layer, kernel in x.kernels.items()
-        }
+        found = {}
+        for layer, kernel in x.kernels.items():
+            found[layer] = _block(layer, kernel, x.rows, rows, z.rows, cols, on_diagonal)
+            if on_diagonal:  # with the numbers of `diagonal`, to the last bit
+                own = _squares(layer, kernel, x.rows, rows)
+                found[layer] = mirrored(found[layer]).diagonal_scatter(own)
         _write(problem, found, out)
 
     def diagonal(self, problem: Problem, x: Prepared, rows: slice, out: Any) -> None:
@@ -81,21 +87,17 @@ class ModuleEvaluator:
 
     def workspace(self, problem: Problem) -> tuple[int, int]:
         """Bytes per pair and per input: blocks of all outputs, and gradients in all parameters."""
-        pairs, inputs = [], []
+        pairs, inputs, times = [], [], problem.per_row
         for layer in _modules(problem):
-            k, times = layer.n_outputs, problem.per_row
-            pairs.append(3 * (k // times) ** 2 + len(problem.outputs))
-            inputs.append(_GRADIENTS * -(-k // times) * n_parameters(layer))
+            k = layer.n_outputs
+            signals = _SIGNALS * k * _signal_numbers(layer, problem) // times**2
+            pairs.append(3 * (k // times) ** 2 + len(problem.outputs) + signals)
+            inputs.append(_GRADIENTS * -(-k // times) * layer.function().n_parameters)
         return problem.dtype.itemsize * max(pairs), problem.dtype.itemsize * max(inputs)
 
     def tile_side(self, problem: Problem) -> int:
         """Rows at which products of gradients take as long as the gradients, or thereabouts."""
         return _LARGEST_TILE
-
-
-def n_parameters(layer: GivenModule) -> int:
-    """How many numbers a module trains."""
-    return layer.function().n_parameters
 
 
 def _kernel(layer: GivenModule, problem: Problem) -> EmpiricalNTK:
@@ -106,6 +108,22 @@ def _kernel(layer: GivenModule, problem: Problem) -> EmpiricalNTK:
 def _modules(problem: Problem) -> list[GivenModule]:
     networks = dict.fromkeys(output.network for output in problem.outputs)
     return [network for network in networks if isinstance(network, GivenModule)]
+
+
+def _signal_numbers(layer: GivenModule, problem: Problem) -> int:
+    """Numbers that a module keeps of one row for its derivatives."""
+    function, shape, found = layer.function(), problem.input_shape, 0
+
+    def count(tensor: Tensor) -> Tensor:
+        nonlocal found
+        found += tensor.numel()
+        return tensor
+
+    row = torch.zeros(1, shape.channels or 1, *shape.spatial, dtype=function.dtype)
+    values = {name: value.requires_grad_() for name, value in function.values.items()}
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        function(values, function.prepare(row))
+    return max(1, found - sum(value.numel() for value in values.values()))
 
 
 def _block(
@@ -120,12 +138,10 @@ def _block(
     """The kernel of rows and columns of the matrix."""
     if not layer.full:
         blocks = kernel.blocks(X[rows], None if on_diagonal else Z[cols])
-        found = blocks.diagonal(dim1=1, dim2=3).mean(-1)
-        return mirrored(found) if on_diagonal else found
+        return blocks.diagonal(dim1=1, dim2=3).mean(-1)
     (i, inside), (j, beside) = _inputs(rows, layer.n_outputs), _inputs(cols, layer.n_outputs)
     blocks = kernel.blocks(X[i], None if on_diagonal else Z[j])
-    found = blocks.flatten(2, 3).flatten(0, 1)[inside, beside]
-    return mirrored(found) if on_diagonal else found
+    return blocks.flatten(2, 3).flatten(0, 1)[inside, beside]
 
 
 def _squares(layer: GivenModule, kernel: EmpiricalNTK, X: Tensor, rows: slice) -> Tensor:
@@ -138,7 +154,7 @@ def _squares(layer: GivenModule, kernel: EmpiricalNTK, X: Tensor, rows: slice) -
 
 
 def _inputs(rows: slice, k: int) -> tuple[slice, slice]:
-    """The rows of X that some rows of the matrix belong to, and their place among those of these."""
+    """The rows of X that rows of the matrix belong to, and their place among all rows of these."""
     first = rows.start // k
     return slice(first, -(-rows.stop // k)), slice(rows.start - first * k, rows.stop - first * k)
 

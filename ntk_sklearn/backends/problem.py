@@ -67,7 +67,7 @@ class Problem:
 
     @property
     def per_row(self) -> int:
-        """Rows of the matrix for every row of X: the outputs of a module of which all are wanted."""
+        """Rows of the matrix for every row of X: all outputs of a module, where they are wanted."""
         networks = [output.network for output in self.outputs]
         full = [n.n_outputs for n in networks if isinstance(n, GivenModule) and n.full]
         return full[0] if full else 1

@@ -1,4 +1,4 @@
-"""Several outputs of a module trained together: pairs of a row and an output as rows of a matrix."""
+"""Several outputs of a module trained together: rows of the matrix are rows with an output."""
 
 from __future__ import annotations
 

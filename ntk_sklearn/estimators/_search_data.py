@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class Part:
     posed: Posed
     test: Any
     decompose: Callable[[np.ndarray], FoldModes | LeaveOneOutModes]
-    blocks: Blocks = Blocks()
+    blocks: Blocks = field(default_factory=Blocks)
 
     def scores(
         self, K: np.ndarray, score: Scoring, ridges: list[float], times: list[float]

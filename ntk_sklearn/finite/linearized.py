@@ -23,14 +23,14 @@ _BATCH = 64
 
 
 class Linearized(BaseEstimator):
-    r"""A torch module, linearized at the parameters that it has: a `network` of kernels, estimators.
+    r"""A torch module, linearized at its present parameters: a `network` of kernels and estimators.
 
     .. math:: f(x; \theta) = f(x; \theta_0) + J(x)\,(\theta - \theta_0), \qquad
               \Theta(x, z) = J(x)\, J(z)^T
 
     with J the derivatives of the k outputs in the trained parameters at :math:`\theta_0`. At
     initialization it is what wide networks follow when they are trained; of a trained module
-    :math:`\Theta` is the after-kernel (Long 2021). A module itself stands for ``Linearized(module)``.
+    :math:`\Theta` is the after-kernel (Long 2021). A bare module stands for ``Linearized(module)``.
 
     Parameters
     ----------
@@ -60,8 +60,9 @@ class Linearized(BaseEstimator):
     >>> import torch
     >>> from ntk_sklearn import NTKRegressor
     >>> from ntk_sklearn.networks import Linearized
-    >>> module = torch.nn.Sequential(torch.nn.Linear(3, 50), torch.nn.Tanh(), torch.nn.Linear(50, 2))
-    >>> readout = NTKRegressor(Linearized(module, parameters=["2"]))
+    >>> hidden, readout = torch.nn.Linear(3, 50), torch.nn.Linear(50, 2)
+    >>> module = torch.nn.Sequential(hidden, torch.nn.Tanh(), readout)
+    >>> trained_readout = NTKRegressor(Linearized(module, parameters=["2"]))
 
     References
     ----------

@@ -273,9 +273,10 @@ def problem_of(
         outputs = tuple(lower(network, reading) for reading in readings)
         return TermsProblem(outputs, n_features, dtype, device)
     if isinstance(network, Linearized):
-        layer = [given_module(network, q, image_shape, n_features) for q in quantities][0]
+        found = [given_module(network, q, image_shape, n_features) for q in quantities]
         shape = module_shape(image_shape, n_features)
-        return Problem((Output(layer, "ntk"),), shape, dtype, device, GivenParameters())
+        asked = tuple(Output(layer, "ntk") for layer in found)
+        return Problem(asked, shape, dtype, device, GivenParameters())
     layers = tree(network)
     return Problem(
         outputs=_evaluate.outputs(layers, *quantities),

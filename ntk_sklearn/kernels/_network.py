@@ -161,7 +161,7 @@ def free_scales(network: Network) -> dict[str, float]:
             for scale, value in free_scales(part).items()
         }
         return network.own_scales | inside
-    found = network.scales if isinstance(network, Preset) else scales(network)  # type: ignore[arg-type]
+    found = network.scales if isinstance(network, Preset) else scales(network)
     return {name: value for name, value in found.items() if value != 0}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..backends import Quantity
+from ..backends import FiniteWidth, Quantity
 from ..finite import INITIAL_WIDTH, Linearized, initial_outputs
 from ..finite.linearized import module_outputs
 from . import _evaluate
@@ -18,7 +18,7 @@ from ._contracted import contracted_gradient
 from ._expression import Expression
 from ._gradient import gradient
 from ._lowering import problem_of, rebuilding
-from ._network import FiniteWidth, Network, finite_width, free_scales, tree
+from ._network import Network, finite_width, free_scales, tree
 from ._output import check_out
 from ._terms_graph import DifferentiableTerms, differentiable
 from ._terms_graph import gradient as gradient_of_terms
