@@ -278,7 +278,10 @@ class _NetworkKernel(Kernel):
 
     def set_params(self, **params: Any) -> _NetworkKernel:
         """Set parameters; ``network__depth`` and so on also where the network is the default."""
-        super().set_params(**with_default_network(self, params))
+        params = with_default_network(self, params)
+        if "network" in params:  # scikit-learn would set those of the network as it was
+            self.network = params.pop("network")
+        super().set_params(**params)
         return self
 
     def __repr__(self) -> str:

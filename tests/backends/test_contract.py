@@ -64,7 +64,9 @@ def both(network):
 
 
 def given(*modules):
-    return tuple(Output(GivenModule(m, None, list(m)[-1].out_features, False), "ntk") for m in modules)
+    return tuple(
+        Output(GivenModule(m, None, list(m)[-1].out_features, False), "ntk") for m in modules
+    )
 
 
 IMAGE = Shape(2, (4, 4))

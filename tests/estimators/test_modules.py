@@ -214,9 +214,9 @@ def test_error_bars_of_the_posterior(k):
 def test_error_bars_are_in_the_units_of_y(k):
     y = targets(k)
     spread = [
-        NTKRegressor(dense(k), alpha=0.05, uncertainty="ntkgp").fit(X, c * y).predict(
-            Z, return_std=True
-        )[1]
+        NTKRegressor(dense(k), alpha=0.05, uncertainty="ntkgp")
+        .fit(X, c * y)
+        .predict(Z, return_std=True)[1]
         for c in (1.0, 100.0)
     ]
     close(spread[1], 100.0 * spread[0])
