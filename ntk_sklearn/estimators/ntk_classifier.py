@@ -24,6 +24,9 @@ class NTKClassifier(ClassifierMixin, TrainedNetwork):
     Squared loss on labels, +-1 in one output for two classes, else one-hot minus 1 / n_classes
     (Lee et al. 2018); the outputs of the trained network are
     :math:`f(x) = \Theta(x, X)\,(\Theta(X, X) + \mathrm{ridge})^{-1} Y` and the largest one decides.
+    A torch module needs an output for each class, which are trained together on one-hot labels
+    minus 1 / n_classes, or one output for two classes; with ``Linearized(module, outputs="mean")``
+    it may have any number.
 
     Parameters
     ----------
@@ -47,7 +50,7 @@ class NTKClassifier(ClassifierMixin, TrainedNetwork):
     ----------
     classes_ : ndarray, (n_classes,)
     dual_coef_ : ndarray, (n, n_outputs)
-        One output for two classes.
+        One output for two classes, but for a module of two.
     ridge_ : float
         The ridge in the units of the kernel.
     jitter_ : float

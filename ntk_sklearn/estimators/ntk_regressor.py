@@ -37,6 +37,10 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
     diagonal of :math:`\Theta` and w the sample weights. After a time t of gradient flow every
     eigenmode of :math:`\Theta` with eigenvalue v has been learned up to exp(-v t).
 
+    Of a torch module, :math:`\Theta` is the kernel of its gradients as it is; of one with k outputs
+    the matrix (n k, n k) of all pairs of outputs, trained for one target for each (see
+    `Linearized`).
+
     Parameters
     ----------
     {network}
@@ -53,9 +57,12 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
         networks over their random initializations (Lee et al. 2019, eq. 16). "ntkgp": the posterior
         with the tangent kernel as prior covariance and the ridge as noise, which a Bayesian deep
         ensemble samples (He et al. 2020); only at ``t=inf``. None keeps nothing for them.
+        A torch module has no spread, and the posterior: there parameters have the prior
+        N(0, 1) around their present values, for normalized targets.
     {initial}
     normalize_y : bool, default=True
-        Centre and scale y by its weighted mean and standard deviation before training.
+        Centre and scale y by its weighted mean and standard deviation before training; by one
+        standard deviation, the root of the mean variance, for several outputs of a module.
     {evaluation}
     {random}
     {verbose}
@@ -201,7 +208,7 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
         std : ndarray, (m,) or (m, n_targets)
             Only with `return_std`.
         cov : ndarray, (m, m) or (m, m, n_targets)
-            Only with `return_cov`.
+            Only with `return_cov`. Of several outputs of a module, those of each by itself.
         """
         if return_std and return_cov:
             raise ValueError("at most one of return_std and return_cov can be asked for")

@@ -52,8 +52,8 @@ class NTKRegressorCV(TrainingSearch, NTKRegressor):  # type: ignore[override]  #
         As in `NTKRegressor`. With "ensemble" and several depths, the covariance of initial outputs
         is evaluated once more for the best depth: for all of them it would double the memory.
     normalize_y : bool, default=True
-        Centre and scale y by its weighted mean and standard deviation; in folds, by those of the
-        rows trained on.
+        Centre and scale y by its weighted mean and standard deviation, as in `NTKRegressor`; in
+        folds, by those of the rows trained on.
     {evaluation}
     random_state : int, RandomState or None, default=None
         Of `sample_y`.
