@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..finite.linearized import GivenModule, on_device
+from ..finite.linearized import GivenModule, own_copy
 from ..finite.tangent import EmpiricalNTK, Jacobian
 from .problem import GivenParameters, Problem
 from .reference import mirrored
@@ -101,7 +101,7 @@ class ModuleEvaluator:
 
 
 def _kernel(layer: GivenModule, problem: Problem) -> EmpiricalNTK:
-    module = on_device(layer.module, problem.device)
+    module = own_copy(layer.module, problem.device)
     return EmpiricalNTK(module, parameters=layer.parameters, dtype=problem.dtype)
 
 

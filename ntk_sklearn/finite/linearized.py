@@ -111,7 +111,7 @@ class GivenModule(Layer):
 
     def function(self, dtype: torch.dtype | None = None) -> ModuleFunction:
         """The module as a function of its trained parameters, which are copied."""
-        return ModuleFunction(self.module, self.parameters, dtype)
+        return ModuleFunction(own_copy(self.module), self.parameters, dtype)
 
 
 def read_module(
@@ -130,7 +130,7 @@ def read_module(
     check_module(network.module)
     names = network.parameters
     parameters = None if names is None else (names,) if isinstance(names, str) else tuple(names)
-    function = ModuleFunction(network.module, parameters)
+    function = ModuleFunction(own_copy(network.module), parameters)
     n_outputs = _count_outputs(function, tuple(row_shape))
     wanted = network.outputs == "full" or (network.outputs == "auto" and bool(full))
     return GivenModule(network.module, parameters, n_outputs, wanted)
@@ -148,12 +148,13 @@ def module_outputs(
     return stacked
 
 
-def on_device(module: nn.Module, device: torch.device | None) -> nn.Module:
-    """The module, or a copy where it is on another device."""
-    here = next((p.device for p in module.parameters()), None)
-    if device is None or here is None or here == torch.empty(0, device=device).device:
-        return module
-    return copy.deepcopy(module).to(device)
+def own_copy(module: nn.Module, device: torch.device | None = None) -> nn.Module:
+    """A copy of a module: torch exchanges a module's parameters while it is called as a function.
+
+    With a copy, several threads may ask for kernels of one module, and its training go on.
+    """
+    copied = copy.deepcopy(module)
+    return copied if device is None else copied.to(device)
 
 
 def structure_of_module(network: Linearized) -> str:

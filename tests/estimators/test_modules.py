@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -350,6 +351,16 @@ def test_fitting_does_not_touch_the_module_and_training_it_not_the_fit():
     again = model.fit(X, Y).predict(Z)  # the after-kernel
     assert np.abs(again - first).max() > 0.01
     assert model.network is module
+
+
+def test_predictions_in_several_threads():
+    module = dense(2)
+    model = NTKRegressor(module, initial="network").fit(X, Y)
+    expected = model.predict(Z)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: model.predict(Z), range(12)))
+    for values in found:
+        np.testing.assert_array_equal(values, expected)
 
 
 def test_clones_and_pickles_have_modules_of_their_own():

@@ -133,6 +133,18 @@ def test_learners_of_scikit_learn():
     close(svc.decision_function(Z), given.decision_function(mean(MODULE, Z, X)))
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("outputs", ["mean", "full"])
+def test_modules_are_copied_to_the_device_of_the_kernel(outputs):
+    network = Linearized(MODULE, outputs=outputs)
+    on_cpu, on_gpu = (NTK(network, device=device) for device in ("cpu", "cuda"))
+    close(on_gpu(X, Z), on_cpu(X, Z))
+    close(on_gpu.diag(X), on_cpu.diag(X))
+    close(NTKKernel(MODULE)(torch.from_numpy(X).cuda()).to_dense().cpu().numpy(), NTK(MODULE)(X))
+    assert next(MODULE.parameters()).device.type == "cpu"
+
+
 # Expressions.
 
 
