@@ -121,7 +121,8 @@ def _signal_numbers(layer: GivenModule, problem: Problem) -> int:
 
     row = torch.zeros(1, shape.channels or 1, *shape.spatial, dtype=function.dtype)
     values = {name: value.requires_grad_() for name, value in function.values.items()}
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+    saving = torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor)
+    with torch.enable_grad(), saving:
         function(values, function.prepare(row))
     return max(1, found - sum(value.numel() for value in values.values()))
 
