@@ -24,10 +24,12 @@ class Blocks:
 
     def flat(self, values: np.ndarray) -> np.ndarray:
         """Values (n_rows, k) as (n_rows * n, k / n), by row and then by output."""
-        return values.reshape(len(values) * self.n, -1)
+        return values if self.n == 1 else values.reshape(len(values) * self.n, -1)
 
     def shaped(self, values: np.ndarray) -> np.ndarray:
         """Values (..., n_rows * n, k / n) as (..., n_rows, k)."""
+        if self.n == 1:
+            return values
         *times, n, k = values.shape
         return values.reshape(*times, n // self.n, k * self.n)
 

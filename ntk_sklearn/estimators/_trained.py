@@ -90,12 +90,13 @@ class TrainedNetwork(KernelEstimator):
             if ridge > 0 and math.isinf(t) and self.learning_rate is None:
                 solution = solve_ridge(blocks[0], targets - initial, weight, alpha)
                 solved = _factored(solution, keep_factor or data.precomputed)
-                return found | solved | {"dual_coef_": by_output.shaped(solution.coefficients)}
+                coefficients = np.array(by_output.shaped(solution.coefficients))
+                return found | solved | {"dual_coef_": coefficients}
             modes = training_modes(blocks[0], weight)
             schedule.check(modes.system.largest + ridge)
             gradient = by_output.gradient(loss)
             path = TrainingPath(modes, schedule, ridge, targets, initial, gradient)
-            coefficients = by_output.shaped(path.coefficients([t])[0])
+            coefficients = np.array(by_output.shaped(path.coefficients([t])[0]))
             return found | _decomposed(modes) | {"dual_coef_": coefficients}
 
     def _schedule(self, weight: np.ndarray, n_outputs: int) -> Schedule:
@@ -108,7 +109,10 @@ class TrainedNetwork(KernelEstimator):
     ) -> tuple[np.ndarray, int]:
         """f_0 of the training rows, and the seed of the network that it is the output of."""
         if self.initial not in ("zero", "random", "network"):
-            raise ValueError(f"initial must be 'zero', 'random' or 'network', got {self.initial!r}")
+            raise ValueError(
+                "initial must be 'zero' or 'random', or 'network' for a torch module, got "
+                f"{self.initial!r}"
+            )
         if self.initial == "zero":
             return np.zeros((len(data.rows), n_outputs)), _ZERO
         if self.initial == "network":

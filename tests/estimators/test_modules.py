@@ -397,6 +397,16 @@ def test_images_and_single_precision():
     assert model.kernel_.explain(images).count("chosen: module") == 1
 
 
+@pytest.mark.parametrize("alpha", [0.1, 0.0])
+def test_fitted_arrays_own_their_memory_and_have_a_column_for_each_output(alpha):
+    model = NTKRegressor(dense(2), initial="network", alpha=alpha).fit(X, Y)
+    for name in ("dual_coef_", "targets_", "initial_"):
+        found = getattr(model, name)
+        assert found.shape == (9, 2)
+        assert found.flags.owndata
+    assert model.weight_.shape == (9,)
+
+
 def test_refitting_to_another_network_forgets_the_outputs():
     model = NTKRegressor(dense(2)).fit(X, Y)
     model.set_params(network=FullyConnected()).fit(X, Y)
