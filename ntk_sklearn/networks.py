@@ -36,6 +36,7 @@ from .architecture import (
     residual,
 )
 from .finite import (
+    Linearized,
     biases_from_zero,
     from_module,
     layer_learning_rates,
@@ -79,6 +80,7 @@ __all__ = [
     "Identity",
     "Layer",
     "LayerNorm",
+    "Linearized",
     "LocalAvgPool",
     "Myrtle",
     "NetworkError",

@@ -3,7 +3,8 @@
 from .empirical import EmpiricalEvaluator
 from .evaluator import Evaluator, choose, least_side, prepared_bytes, tile_overhead
 from .fused import FusedEvaluator
-from .problem import FiniteWidth, Output, Problem, Quantity
+from .module import ModuleEvaluator
+from .problem import FiniteWidth, GivenParameters, Output, Problem, Quantity
 from .reference import ReferenceEvaluator, layout, mirrored
 
 __all__ = [
@@ -11,6 +12,8 @@ __all__ = [
     "Evaluator",
     "FiniteWidth",
     "FusedEvaluator",
+    "GivenParameters",
+    "ModuleEvaluator",
     "Output",
     "Problem",
     "Quantity",

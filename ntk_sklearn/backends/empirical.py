@@ -16,7 +16,7 @@ from ..finite.empirical import gram, products, squares
 from ..finite.network import skeleton
 from ..finite.seeds import check_seed
 from ..finite.signals import record
-from .problem import FiniteWidth, Problem
+from .problem import FiniteWidth, GivenParameters, Problem
 
 # Beyond this a tile gains nothing, and takes too long to be interrupted.
 _LARGEST_TILE = 1024
@@ -47,6 +47,8 @@ class EmpiricalEvaluator:
         finite = problem.finite
         if finite is None:
             return ["it computes finite widths, the network is infinitely wide"]
+        if isinstance(finite, GivenParameters):
+            return [f"it draws random networks, the network has {finite}"]
         reasons = [
             f"{name} must be an integer >= 1, got {value!r}"
             for name, value in (("width", finite.width), ("n_networks", finite.n_networks))
@@ -142,7 +144,7 @@ def _average(
 
 
 def _finite(problem: Problem) -> FiniteWidth:
-    assert problem.finite is not None, "chosen without asking why_not"
+    assert isinstance(problem.finite, FiniteWidth), "chosen without asking why_not"
     return problem.finite
 
 

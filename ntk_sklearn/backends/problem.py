@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..architecture import Layer, Shape
+from ..finite.linearized import GivenModule
 
 Quantity = Literal["nngp", "ntk"]
 
@@ -32,6 +33,17 @@ class FiniteWidth:
     n_networks: int = 10
     random_state: int = 0
 
+    def __str__(self) -> str:
+        return f"width {self.width}"
+
+
+@dataclass(frozen=True)
+class GivenParameters:
+    """The networks are torch modules at the parameters that they have."""
+
+    def __str__(self) -> str:
+        return "given parameters"
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -43,7 +55,7 @@ class Problem:
         A tile fills a stack (n_outputs, rows, columns); networks with a common prefix share it.
     input_shape : Shape
         Channels and spatial axes of one row of X.
-    finite : FiniteWidth or None
+    finite : FiniteWidth, GivenParameters or None
         None is the infinite-width limit.
     """
 
@@ -51,7 +63,14 @@ class Problem:
     input_shape: Shape
     dtype: torch.dtype = torch.float64
     device: torch.device = torch.device("cpu")
-    finite: FiniteWidth | None = None
+    finite: FiniteWidth | GivenParameters | None = None
+
+    @property
+    def per_row(self) -> int:
+        """Rows of the matrix for every row of X: all outputs of a module, where they are wanted."""
+        networks = [output.network for output in self.outputs]
+        full = [n.n_outputs for n in networks if isinstance(n, GivenModule) and n.full]
+        return full[0] if full else 1
 
     @property
     def numpy_dtype(self) -> np.dtype:

@@ -30,7 +30,7 @@ class ReferenceEvaluator:
     def why_not(self, problem: Problem) -> list[str]:
         """Finite widths belong to the empirical evaluator."""
         if problem.finite is not None:
-            return [f"it computes infinite width, the network has width {problem.finite.width}"]
+            return [f"it computes infinite width, the network has {problem.finite}"]
         return []
 
     def prepare(self, problem: Problem, X: Tensor) -> Tensor:

@@ -14,8 +14,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from .._validation import as_rows, detached, holds_text, resolve_image_shape
 from ..architecture import Layer, check_trainable
+from ..finite import Linearized
 from ..kernels import NNGP, NTK
-from ..kernels._network import as_network, trees, with_default_network
+from ..kernels._network import as_network, refuse_module, trees, with_default_network
 from ..kernels.expressions import Expression
 from ..kernels.precomputed import Precomputed, check_square, is_precomputed
 from ._pickling import VersionedState
@@ -51,8 +52,13 @@ class KernelEstimator(ReportsProgress, VersionedState):
         if isinstance(network, (Layer, Expression)):
             for layers in trees(network):
                 check_trainable(layers)
+        if self._kernel_type is NNGP:
+            refuse_module(network)
+        network = network if isinstance(network, Layer) else clone(network)
+        if isinstance(network, Linearized) and network.outputs == "auto":
+            network.outputs = "full"
         return self._kernel_type(
-            network if isinstance(network, Layer) else clone(network),
+            network,
             image_shape=image_shape,
             backend=self.backend,
             device=self.device,
@@ -62,7 +68,8 @@ class KernelEstimator(ReportsProgress, VersionedState):
 
     def _gram(self, data: TrainingRows, *quantities: str) -> np.ndarray:
         """The Grams (n_quantities, n, n), their tiles reported."""
-        n_pairs = len(data.rows) * (len(data.rows) + 1) // 2
+        n = data.by_output.n * len(data.rows)
+        n_pairs = n * (n + 1) // 2
         with self._progress("kernel", "tile", n_pairs) as report:
             return data.gram(*quantities, progress=report)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from ..kernels._docs import documented
 
 _PARTS = {
-    "network": """network : Preset, Layer, Expression, "precomputed" or None, default=None
+    "network": """network : Preset, Layer, Expression, Module, "precomputed" or None, default=None
         The network whose infinite-width limit is taken; None is ``FullyConnected()``. A preset of
         finite `width` gives the empirical kernel of random networks; an expression is made from the
         kernels of networks, as ``Normalized(FullyConnected())`` is. With "precomputed", X is the
-        kernel matrix of the training rows, later of new against training rows.
+        kernel matrix of the training rows, later of new against training rows. The
+        NTK estimators take a ``torch.nn.Module``, too, or `Linearized`: the module linearized at
+        the parameters that it has, of which `fit` makes a copy.
     image_shape : tuple of int or None, default=None
         (channels, *spatial) of the flattened rows of X, one entry may be -1; implied by 4-D X.""",
     "alpha": """alpha : float, default=1e-4
@@ -30,9 +32,12 @@ _PARTS = {
     "curriculum": """curriculum : ModeCurriculum or None, default=None
         Stages, of `ntk_sklearn.inference`, that show more and more eigenmodes of the targets, on
         squared loss. It delays what is learned, and changes nothing at ``t=inf``.""",
-    "initial": """initial : {"zero", "random"}, default="zero"
+    "initial": """initial : {"zero", "random", "network"}, default="zero"
         The initial function: zero, which predicts the mean over initializations, or that of one
-        random network (of width 1024 where the preset has none), drawn by `random_state`.""",
+        random network (of width 1024 where the preset has none), drawn by `random_state`. Of a
+        torch module zero stands for the module minus its present outputs: regression with its
+        tangent kernel, the after-kernel where it has been trained. "network" starts from its
+        outputs, in the units of the targets: the linearized network itself.""",
     "random": """random_state : int, RandomState or None, default=None
         Of the initial function, and of `sample_y` where there is one.""",
     "verbose": """verbose : int, default=0
@@ -47,7 +52,7 @@ _PARTS = {
         What the rows of `X_fit_` were trained on.
     eigenvalues_, eigenvectors_ : ndarray
         Of the weighted kernel; empty where they were not needed.""",
-    "evaluation": """backend : {"auto", "fused", "reference", "empirical"}, default="auto"
+    "evaluation": """backend : {"auto", "fused", "reference", "empirical", "module"}, default="auto"
         The evaluator of kernel tiles.
     device : {"auto", "cpu", "cuda", "cuda:0", ...}, default="auto"
         Where kernels are evaluated; solves are LAPACK's, in float64.

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..architecture import Dropout, contains
+from ..finite import Linearized
 from ..inference import Groups, equal_rows, ungrouped
 from ..kernels import NNGP, NTK
 from ..kernels._lowering import is_network
 from ..kernels._network import as_network, trees
 from ..kernels.precomputed import Precomputed
+from ._blocks import Blocks
 
 Kernel = NTK | NNGP | Precomputed
 
@@ -40,6 +42,11 @@ class TrainingRows:
         """Whether there is a matrix in place of rows."""
         return isinstance(self.kernel, Precomputed)
 
+    @property
+    def by_output(self) -> Blocks:
+        """Rows of the Gram for every row."""
+        return Blocks(joint_outputs(self.kernel, self.rows) or 1)
+
     def gram(self, *quantities: Any, progress: Any = None) -> np.ndarray:
         """The Grams (n_quantities, n, n), in float64."""
         kernel = self.kernel.of_network(*quantities)
@@ -59,6 +66,48 @@ class TrainingRows:
 def of_one_network(kernel: Kernel) -> bool:
     """Whether NNGP and NTK are those of one network, which has a spread over initializations."""
     return not isinstance(kernel, Precomputed) and is_network(as_network(kernel.network))
+
+
+def joint_outputs(kernel: Kernel, rows: np.ndarray) -> int | None:
+    """Outputs of a module that are trained together; None where one kernel serves all targets."""
+    if isinstance(kernel, Precomputed) or not isinstance(kernel.network, Linearized):
+        return None
+    return kernel.of_network("ntk").joint_outputs(rows.shape[1])
+
+
+def check_targets(kernel: Kernel, rows: np.ndarray, n_targets: int) -> None:
+    """Refuse targets of another number than a module has outputs.
+
+    Raises
+    ------
+    ValueError
+        Naming the remedy.
+    """
+    n_outputs = joint_outputs(kernel, rows)
+    if n_outputs not in (None, n_targets):
+        raise ValueError(
+            f"y has {n_targets} target(s) and the module {n_outputs} output(s): give y a column "
+            "for each output, or take Linearized(module, outputs='mean'), which has one kernel for "
+            "any number of targets"
+        )
+
+
+def count_targets(kernel: Kernel, rows: np.ndarray, n_classes: int) -> int:
+    """Columns of targets for labels: 1 for two classes, but 2 for a module of two outputs.
+
+    Raises
+    ------
+    ValueError
+        For a module of another number of outputs, naming the remedy.
+    """
+    n_outputs, usual = joint_outputs(kernel, rows), 1 if n_classes == 2 else n_classes
+    if n_outputs not in (None, usual, n_classes):
+        raise ValueError(
+            f"y has {n_classes} classes and the module {n_outputs} output(s): take a module with "
+            f"{n_classes} outputs{' or 1' if n_classes == 2 else ''}, or "
+            "Linearized(module, outputs='mean'), which has one kernel for any number of classes"
+        )
+    return usual if n_outputs is None else n_outputs
 
 
 def _masked(kernel: NTK | NNGP) -> bool:

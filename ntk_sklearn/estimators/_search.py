@@ -49,7 +49,8 @@ class NetworkSearch(KernelEstimator):
         kernels = kernels_of_depths(kernel, self.depths)
         used = weight > 0
         splits = None
-        if self.cv is not None or not exact:
+        joint = training_rows(kernel, rows, used).by_output.n > 1  # all outputs of a row at a time
+        if self.cv is not None or not exact or joint:
             splits = splits_of(self.cv, rows, y, used, is_classifier(self))
         elif used.sum() < 2:
             raise ValueError("leave-one-out needs at least 2 rows, got n_samples = 1")
@@ -64,7 +65,7 @@ class NetworkSearch(KernelEstimator):
 
     def _grams(self, data: SearchData, quantities: tuple[Quantity, ...]) -> np.ndarray:
         """The Grams (n_depths, n_quantities, n, n)."""
-        n = len(data.merged.rows)
+        n = data.merged.by_output.n * len(data.merged.rows)
         with self._progress("kernel", "tile", n * (n + 1) // 2) as report:
             return grams(data.kernels, data.merged, quantities, report)
 
@@ -97,12 +98,15 @@ class NetworkSearch(KernelEstimator):
 
     def _fold(self, data: SearchData, train: np.ndarray, test: np.ndarray) -> Part:
         posed = self._posed(data.y[train], data.weight[train])
-        fold = make_fold(data.groups.of_row, train, test)
+        blocks = data.merged.by_output
+        places = (blocks.places(rows) for rows in (data.groups.of_row, train, test))
+        fold = make_fold(*places)
+        targets, weight = blocks.flat(posed.targets), blocks.weights(posed.weight)
 
         def others(K: np.ndarray) -> FoldModes:
-            return fold_modes(K, fold, posed.targets, posed.weight)
+            return fold_modes(K, fold, targets, weight)
 
-        return Part(posed, test, others)
+        return Part(posed, test, others, blocks)
 
     def _chosen(self, grid: Grid, scores: np.ndarray) -> tuple[dict[str, Any], dict[str, int]]:
         """Fitted attributes of a search, and the place of the best candidate on every axis.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ..inference import Groups, Schedule
 from ..inference.validation import FoldModes, LeaveOneOutModes
+from ._blocks import Blocks
 from ._left_out import Scoring
 from ._rows import Kernel, TrainingRows
 from ._splits import Split
@@ -48,11 +49,14 @@ class Part:
         The rows left out.
     decompose : callable
         Kernel matrix of all rows -> modes of training, which serve every ridge and time.
+    blocks : Blocks
+        Rows of the kernel matrix for every row.
     """
 
     posed: Posed
     test: Any
     decompose: Callable[[np.ndarray], FoldModes | LeaveOneOutModes]
+    blocks: Blocks = field(default_factory=Blocks)
 
     def scores(
         self, K: np.ndarray, score: Scoring, ridges: list[float], times: list[float]
@@ -61,8 +65,9 @@ class Part:
         modes = self.decompose(K)
 
         def one(alpha: float, t: float) -> float:
-            found = modes.left_out(alpha, self.posed.schedule.learned(t))
-            return score(self.posed.answers(*found), self.test)
+            outputs, variance = modes.left_out(alpha, self.posed.schedule.learned(t))
+            answers = self.posed.answers(self.blocks.shaped(outputs), variance)
+            return score(answers, self.test)
 
         return [[one(alpha, t) for t in times] for alpha in ridges]
 

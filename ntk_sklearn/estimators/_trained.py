@@ -17,6 +17,7 @@ from ..inference import (
     ModeCurriculum,
     RidgeSolution,
     Schedule,
+    TargetScale,
     TrainingModes,
     TrainingPath,
     mean_diagonal,
@@ -26,6 +27,7 @@ from ..inference import (
 from ..kernels import NTK
 from ..solvers import Eigensystem, Factorization
 from ._base import KernelEstimator, check_nonnegative
+from ._blocks import Blocks
 from ._rows import TrainingRows, warn_of_conflicts
 from ._training import check_curriculum, check_time, find_loss, make_schedule
 
@@ -33,6 +35,9 @@ from ._training import check_curriculum, check_time, find_loss, make_schedule
 # kept beside the coefficients of the fit that they belong to.
 _MODES: WeakKeyDictionary[TrainedNetwork, tuple[np.ndarray, TrainingModes]] = WeakKeyDictionary()
 
+
+# In place of the seed of an initial function.
+_ZERO, _MODULE = -1, -2
 
 # Attributes that only one of the two ways to solve sets.
 _UNSOLVED = {
@@ -49,6 +54,7 @@ class TrainedNetwork(KernelEstimator):
     _kernel_type = NTK
     _losses: ClassVar[dict[str, LossGradient]]
     _stages: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # the curriculum of the fit
+    _n_blocks: int = 1
 
     def _train(
         self,
@@ -57,11 +63,12 @@ class TrainedNetwork(KernelEstimator):
         weight: np.ndarray,
         quantities: tuple[str, ...] = ("ntk",),
         keep_factor: bool = False,
+        scale: TargetScale | None = None,
     ) -> dict[str, Any]:
         """Fitted attributes for targets (n, k): nothing is set before all is done.
 
         Equal rows are merged by weighted means, which changes no prediction and keeps the kernel
-        from being singular.
+        from being singular. Targets were normalized by the `scale`.
         """
         alpha, t = check_nonnegative(self.alpha, "alpha"), check_time(self.t, self.learning_rate)
         schedule = self._schedule(weight, targets.shape[1])
@@ -71,34 +78,56 @@ class TrainedNetwork(KernelEstimator):
         if loss is None:  # others are not functions of the mean of the targets
             data, groups = data.merged()
             targets, weight, unfit = _merged(groups, targets, weight, warn=alpha == 0)
-        initial, seed = self._initial_outputs(data, targets.shape[1])
+        initial, seed = self._initial_outputs(data, targets.shape[1], scale)
+        by_output = data.by_output
         blocks = self._gram(data, *quantities)
-        ridge = alpha * mean_diagonal(blocks[0], weight)
+        ridge = alpha * mean_diagonal(blocks[0], by_output.weights(weight))
         found: dict[str, Any] = {"kernel_": data.kernel, "X_fit_": data.reference}
         found |= {"targets_": targets, "weight_": weight, "initial_": initial, "_seed": seed}
         found |= {"nngp_train_": np.array(blocks[1:]), "ridge_": ridge} | _UNSOLVED
         found |= {"t_": t, "_steps": astuple(schedule), "_loss": self.loss, "_unfit": unfit}
         found["_stages"] = None if curriculum is None else astuple(curriculum)
+        found["_n_blocks"] = by_output.n
+        targets, initial = by_output.flat(targets), by_output.flat(initial)
+        weight = by_output.weights(weight)
         with self._progress("solve"):
             if ridge > 0 and math.isinf(t) and self.learning_rate is None:
                 solution = solve_ridge(blocks[0], targets - initial, weight, alpha)
-                return found | _factored(solution, keep_factor or data.precomputed)
+                solved = _factored(solution, keep_factor or data.precomputed)
+                coefficients = np.array(by_output.shaped(solution.coefficients))
+                return found | solved | {"dual_coef_": coefficients}
             modes = training_modes(blocks[0], weight)
             schedule.check(modes.system.largest + ridge)
-            path = TrainingPath(modes, schedule, ridge, targets, initial, loss, curriculum)
-            return found | _decomposed(path, t)
+            gradient = by_output.gradient(loss)
+            path = TrainingPath(modes, schedule, ridge, targets, initial, gradient, curriculum)
+            coefficients = np.array(by_output.shaped(path.coefficients([t])[0]))
+            return found | _decomposed(modes) | {"dual_coef_": coefficients}
 
     def _schedule(self, weight: np.ndarray, n_outputs: int) -> Schedule:
         # the mean of a cross-entropy is over samples: it is one number for all outputs of a sample
         counted = 1 if self.loss == "cross_entropy" else n_outputs
         return make_schedule(self.learning_rate, self.momentum, self.loss_scale, weight, counted)
 
-    def _initial_outputs(self, data: TrainingRows, n_outputs: int) -> tuple[np.ndarray, int]:
+    def _initial_outputs(
+        self, data: TrainingRows, n_outputs: int, scale: TargetScale | None
+    ) -> tuple[np.ndarray, int]:
         """f_0 of the training rows, and the seed of the network that it is the output of."""
-        if self.initial not in ("zero", "random"):
-            raise ValueError(f"initial must be 'zero' or 'random', got {self.initial!r}")
+        if self.initial not in ("zero", "random", "network"):
+            raise ValueError(
+                "initial must be 'zero' or 'random', or 'network' for a torch module, got "
+                f"{self.initial!r}"
+            )
         if self.initial == "zero":
-            return np.zeros((len(data.rows), n_outputs)), -1
+            return np.zeros((len(data.rows), n_outputs)), _ZERO
+        if self.initial == "network":
+            found = data.kernel.of_network("ntk").module_outputs(data.rows)
+            if found.shape[1] != n_outputs:
+                raise ValueError(
+                    f"initial='network' starts from the module's {found.shape[1]} output(s), and "
+                    f"there are {n_outputs} target(s): take a module with one output for each, or "
+                    "initial='zero'"
+                )
+            return found if scale is None else scale.scaled(found), _MODULE
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         return data.kernel.of_network("ntk").initial_outputs(data.rows, n_outputs, seed), seed
 
@@ -111,15 +140,27 @@ class TrainedNetwork(KernelEstimator):
 
     def _outputs(self, rows: np.ndarray, theta_cross: np.ndarray, t: Any) -> np.ndarray:
         """Outputs (m, k) of the network at time t, or (n_times, m, k) for an array of times."""
-        found: np.ndarray = theta_cross @ self._coefficients(t)
-        if self._seed < 0:
+        found = self._blocks.shaped(theta_cross @ self._coefficients(t))
+        if self._seed == _ZERO:
             return found
         kernel = self.kernel_.of_network("ntk")
+        if self._seed == _MODULE:
+            return found + self._normalized(kernel.module_outputs(rows))
         return found + kernel.initial_outputs(rows, found.shape[-1], self._seed)
 
+    @property
+    def _blocks(self) -> Blocks:
+        """Rows of the kernel matrix for every row."""
+        return Blocks(self._n_blocks)
+
+    def _normalized(self, outputs: np.ndarray) -> np.ndarray:
+        """Outputs of a module in the units of the targets that were trained on."""
+        return outputs
+
     def _coefficients(self, t: Any) -> np.ndarray:
+        """By rows of the kernel matrix."""
         if t is None:
-            return self.dual_coef_
+            return self._blocks.flat(self.dual_coef_)
         found = self._path().coefficients(self._times(t))
         return found[0] if np.ndim(t) == 0 else found
 
@@ -143,25 +184,29 @@ class TrainedNetwork(KernelEstimator):
         schedule = Schedule(*self._steps)
         loss = find_loss(self._loss, self._losses, schedule.learning_rate, self.t_)
         stages = None if self._stages is None else ModeCurriculum(*self._stages)
-        modes, initial = self._modes(), self.initial_
-        return TrainingPath(modes, schedule, self.ridge_, self.targets_, initial, loss, stages)
+        modes, blocks, gradient = self._modes(), self._blocks, self._blocks.gradient(loss)
+        targets, initial = blocks.flat(self.targets_), blocks.flat(self.initial_)
+        return TrainingPath(modes, schedule, self.ridge_, targets, initial, gradient, stages)
 
     def _modes(self) -> TrainingModes:
         """The eigenmodes of training; decomposed once where `fit` did not need them."""
         if self.eigenvalues_.size:
             system = Eigensystem(self.eigenvalues_, self.eigenvectors_)
-            return TrainingModes(system, np.sqrt(self.weight_))
+            return TrainingModes(system, np.sqrt(self._blocks.weights(self.weight_)))
         coefficients, modes = _MODES.get(self, (None, None))
         if modes is None or coefficients is not self.dual_coef_:
-            modes = training_modes(self._training_kernel(), self.weight_)
+            modes = training_modes(self._training_kernel(), self._blocks.weights(self.weight_))
             _MODES[self] = (self.dual_coef_, modes)
         return modes
 
     def _training_kernel(self) -> np.ndarray:
         if not self.L_.size:
-            return np.asarray(self.kernel_(self.X_fit_), dtype=np.float64)
+            kernel = self.kernel_.of_network("ntk")
+            return np.asarray(kernel.matrix(self.X_fit_)[0], dtype=np.float64)
         K: np.ndarray = self.L_ @ self.L_.T
-        K[np.diag_indices_from(K)] -= self.ridge_ / self.weight_ + self.jitter_
+        K[np.diag_indices_from(K)] -= (
+            self.ridge_ / self._blocks.weights(self.weight_) + self.jitter_
+        )
         return K
 
     # What else is known of the training
@@ -200,14 +245,11 @@ class TrainedNetwork(KernelEstimator):
 
 def _factored(solution: RidgeSolution, keep: bool) -> dict[str, Any]:
     factor = solution.factorization
-    found = {"dual_coef_": solution.coefficients, "jitter_": factor.jitter}
-    return found | ({"L_": factor.lower} if keep else {})
+    return {"jitter_": factor.jitter} | ({"L_": factor.lower} if keep else {})
 
 
-def _decomposed(path: TrainingPath, t: float) -> dict[str, Any]:
-    system = path.modes.system
-    found = {"eigenvalues_": system.values, "eigenvectors_": system.vectors}
-    return found | {"dual_coef_": path.coefficients([t])[0]}
+def _decomposed(modes: TrainingModes) -> dict[str, Any]:
+    return {"eigenvalues_": modes.system.values, "eigenvectors_": modes.system.vectors}
 
 
 def _merged(

@@ -13,7 +13,7 @@ from ..inference import LossGradient, centred_one_hot, cross_entropy
 from ._base import check_weights, encode_labels
 from ._docs import estimator_docs
 from ._progress import reports_progress
-from ._rows import training_rows
+from ._rows import count_targets, training_rows
 from ._trained import TrainedNetwork
 
 
@@ -24,6 +24,9 @@ class NTKClassifier(ClassifierMixin, TrainedNetwork):
     Squared loss on labels, +-1 in one output for two classes, else one-hot minus 1 / n_classes
     (Lee et al. 2018); the outputs of the trained network are
     :math:`f(x) = \Theta(x, X)\,(\Theta(X, X) + \mathrm{ridge})^{-1} Y` and the largest one decides.
+    A torch module needs an output for each class, which are trained together on one-hot labels
+    minus 1 / n_classes, or one output for two classes; with ``Linearized(module, outputs="mean")``
+    it may have any number.
 
     Parameters
     ----------
@@ -48,7 +51,7 @@ class NTKClassifier(ClassifierMixin, TrainedNetwork):
     ----------
     classes_ : ndarray, (n_classes,)
     dual_coef_ : ndarray, (n, n_outputs)
-        One output for two classes.
+        One output for two classes, but for a module of two.
     ridge_ : float
         The ridge in the units of the kernel.
     jitter_ : float
@@ -133,15 +136,16 @@ class NTKClassifier(ClassifierMixin, TrainedNetwork):
         weight = check_weights(sample_weight, rows)
         data = training_rows(kernel, rows, weight > 0)
         classes, codes, weight = encode_labels(y, weight, self.class_weight)
-        targets = self._targets(codes, len(classes))
+        n_outputs = count_targets(kernel, data.rows, len(classes))
+        targets = self._targets(codes, len(classes), n_outputs)
         self._set(self._train(data, targets, weight) | {"classes_": classes})
         return self
 
-    def _targets(self, codes: np.ndarray, n_classes: int) -> np.ndarray:
+    def _targets(self, codes: np.ndarray, n_classes: int, n_outputs: int) -> np.ndarray:
         if self.loss != "cross_entropy":
-            return centred_one_hot(codes, n_classes)
+            return centred_one_hot(codes, n_classes, n_outputs)
         one_hot = np.eye(n_classes)[codes]
-        return one_hot[:, 1:] if n_classes == 2 else one_hot
+        return one_hot[:, 1:] if n_outputs == 1 else one_hot
 
     def decision_function(self, X: Any, t: Any = None) -> np.ndarray:
         """Outputs of the trained network.
@@ -155,11 +159,15 @@ class NTKClassifier(ClassifierMixin, TrainedNetwork):
         Returns
         -------
         ndarray, (m,) for two classes, else (m, n_classes)
-            With a leading axis for an array of times.
+            With a leading axis for an array of times. For two outputs of a module, their
+            difference.
         """
         rows = self._new_rows(X)
         found = self._outputs(rows, self.kernel_.of_network("ntk").matrix(rows, self.X_fit_)[0], t)
-        return found[..., 0] if len(self.classes_) == 2 else found
+        if found.shape[-1] == 1:
+            return found[..., 0]
+        # a module with an output for each of two classes
+        return found[..., 1] - found[..., 0] if len(self.classes_) == 2 else found
 
     def predict(self, X: Any, t: Any = None) -> np.ndarray:
         """The class of the largest output.

@@ -14,6 +14,7 @@ from ._base import check_weights, encode_labels
 from ._docs import estimator_docs
 from ._left_out import LeftOutClassifier
 from ._progress import reports_progress
+from ._rows import count_targets, joint_outputs
 from ._search_data import Posed, Variance
 from ._search_docs import search_docs
 from ._training import make_schedule
@@ -132,16 +133,26 @@ class NTKClassifierCV(TrainingSearch, NTKClassifier):  # type: ignore[override] 
         rows, y, kernel = self._fit_rows(X, y)
         weight = check_weights(sample_weight, rows)
         classes, _, _ = encode_labels(y, weight, self.class_weight)
+        count_targets(kernel, rows, len(classes))
+        self._n_blocks = joint_outputs(kernel, rows) or 1
         found = self._search(kernel, rows, y, weight, sample_weight)
         self._set(found | {"classes_": classes})
         return self
 
     def _posed(self, y: np.ndarray, weight: np.ndarray) -> Posed:
         classes, codes, weight = encode_labels(y, weight, self.class_weight)
-        targets = centred_one_hot(codes, len(classes))
+        k = self._n_blocks
+        if k > 1 and len(classes) != k:
+            raise ValueError(
+                f"a fold has {len(classes)} of the classes that the module's {k} outputs stand "
+                "for: take a cv that is stratified, or fewer folds"
+            )
+        targets = centred_one_hot(codes, len(classes), k)
         schedule = make_schedule(None, 0.0, self.loss_scale, weight, targets.shape[1])
 
         def answers(outputs: np.ndarray, _: Variance) -> LeftOutClassifier:
+            if k == 2:  # what decides between two classes is the difference
+                outputs = outputs[:, 1:] - outputs[:, :1]
             return LeftOutClassifier(outputs, classes)
 
         return Posed(targets, weight, schedule, answers)

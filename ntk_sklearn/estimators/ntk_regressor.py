@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._validation import all_or_nothing
+from ..finite import Linearized
 from ..inference import (
     LossGradient,
     huber,
@@ -20,7 +21,7 @@ from ._base import check_weights
 from ._docs import estimator_docs
 from ._progress import reports_progress
 from ._regression import NetworkRegressor
-from ._rows import of_one_network, training_rows
+from ._rows import check_targets, of_one_network, training_rows
 from ._trained import TrainedNetwork
 
 
@@ -35,6 +36,10 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
     travel: :math:`\Theta + \alpha\, m\, \mathrm{diag}(1 / w)` with m the weighted mean of the
     diagonal of :math:`\Theta` and w the sample weights. After a time t of gradient flow every
     eigenmode of :math:`\Theta` with eigenvalue v has been learned up to exp(-v t).
+
+    Of a torch module, :math:`\Theta` is the kernel of its gradients as it is; of one with k outputs
+    the matrix (n k, n k) of all pairs of outputs, trained for one target for each (see
+    `Linearized`).
 
     Parameters
     ----------
@@ -53,9 +58,12 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
         networks over their random initializations (Lee et al. 2019, eq. 16). "ntkgp": the posterior
         with the tangent kernel as prior covariance and the ridge as noise, which a Bayesian deep
         ensemble samples (He et al. 2020); only at ``t=inf``. None keeps nothing for them.
+        A torch module has no spread, and the posterior: there parameters have the prior
+        N(0, 1) around their present values, for normalized targets.
     {initial}
     normalize_y : bool, default=True
-        Centre and scale y by its weighted mean and standard deviation before training.
+        Centre and scale y by its weighted mean and standard deviation before training; by one
+        standard deviation, the root of the mean variance, for several outputs of a module.
     {evaluation}
     {random}
     {verbose}
@@ -157,7 +165,8 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
         used = weight > 0
         data, weight = training_rows(kernel, rows, used), weight[used]
         targets = np.asarray(y, dtype=np.float64)[used].reshape(len(weight), -1)
-        scale = target_scale(targets, weight, self.normalize_y)
+        check_targets(kernel, data.rows, targets.shape[1])
+        scale = target_scale(targets, weight, self.normalize_y, common=data.by_output.n > 1)
         # one network has no spread, and that after training on other losses has no formula
         has_spread = self.initial == "zero" and self.loss == "squared"
         spread = self.uncertainty == "ensemble" and of_one_network(kernel) and has_spread
@@ -167,6 +176,7 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
             weight,
             ("ntk", "nngp") if spread else ("ntk",),
             keep_factor=self.uncertainty is not None,
+            scale=scale,
         )
         self._set(fitted | {"y_mean_": scale.mean, "y_std_": scale.std})
         self._one_target = y.ndim == 1
@@ -201,7 +211,7 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
         std : ndarray, (m,) or (m, n_targets)
             Only with `return_std`.
         cov : ndarray, (m, m) or (m, m, n_targets)
-            Only with `return_cov`.
+            Only with `return_cov`. Of several outputs of a module, those of each by itself.
         """
         if return_std and return_cov:
             raise ValueError("at most one of return_std and return_cov can be asked for")
@@ -214,11 +224,37 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
             return mean
         moment = self._moment(rows, blocks, t, return_cov)
         if include_noise:
-            moment += self.ridge_ * (np.eye(len(rows)) if return_cov else 1.0)
-        moment = moment[..., np.newaxis]
+            moment += self.ridge_ * (np.eye(len(moment)) if return_cov else 1.0)
+        moment = self._by_output(moment, return_cov)
         return mean, self._one(
             moment * self.y_std_**2 if return_cov else np.sqrt(moment) * self.y_std_
         )
+
+    def _by_output(self, moment: np.ndarray, full: bool) -> np.ndarray:
+        """With a last axis for outputs: of length 1 where they have one moment in common."""
+        if self._n_blocks == 1:
+            return moment[..., np.newaxis]
+        return self._blocks.own(moment) if full else moment.reshape(-1, self._n_blocks)
+
+    def _normalized(self, outputs: np.ndarray) -> np.ndarray:
+        return (outputs - self.y_mean_) / self.y_std_
+
+    def sample_y(
+        self, X: Any, n_samples: int = 1, random_state: Any = None, **at: Any
+    ) -> np.ndarray:
+        """Functions drawn from the predicted distribution; see `NNGPRegressor.sample_y`.
+
+        Raises
+        ------
+        ValueError
+            For several outputs of a module, which are not independent of each other.
+        """
+        if self._n_blocks > 1:
+            raise ValueError(
+                "sample_y draws outputs independently, and those of a module are not: take "
+                "return_cov, the covariance of each output, or a module with one output"
+            )
+        return super().sample_y(X, n_samples, random_state, **at)
 
     def _cross(self, rows: np.ndarray, spread: bool, t: Any, include_noise: bool) -> np.ndarray:
         """Kernels (1 or 2, m, n) of new and training rows."""
@@ -243,6 +279,12 @@ class NTKRegressor(NetworkRegressor, TrainedNetwork):
         if isinstance(self.kernel_, Precomputed):
             if self.uncertainty == "ntkgp":
                 self.kernel_.refuse_error_bars()
+        elif self.uncertainty == "ensemble" and isinstance(self.kernel_.network, Linearized):
+            raise ValueError(
+                "uncertainty='ensemble' is the spread over random initializations, and a torch "
+                "module is one network: set uncertainty='ntkgp', the posterior with its tangent "
+                "kernel, or pass networks.from_module(module)"
+            )
         elif self.uncertainty == "ensemble" and not of_one_network(self.kernel_):
             raise ValueError(
                 "uncertainty='ensemble' is the spread of one network, and this kernel is that of "

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._validation import all_or_nothing
-from ..inference import target_scale
+from ..inference import TargetScale, target_scale
 from ._base import check_weights
 from ._docs import estimator_docs
 from ._left_out import LeftOutRegressor, r_squared
 from ._progress import reports_progress
-from ._rows import of_one_network
+from ._rows import check_targets, joint_outputs, of_one_network
 from ._search_data import Posed, Variance
 from ._search_docs import search_docs
 from ._training import make_schedule
@@ -52,8 +52,8 @@ class NTKRegressorCV(TrainingSearch, NTKRegressor):  # type: ignore[override]  #
         As in `NTKRegressor`. With "ensemble" and several depths, the covariance of initial outputs
         is evaluated once more for the best depth: for all of them it would double the memory.
     normalize_y : bool, default=True
-        Centre and scale y by its weighted mean and standard deviation; in folds, by those of the
-        rows trained on.
+        Centre and scale y by its weighted mean and standard deviation, as in `NTKRegressor`; in
+        folds, by those of the rows trained on.
     {evaluation}
     random_state : int, RandomState or None, default=None
         Of `sample_y`.
@@ -149,15 +149,20 @@ class NTKRegressorCV(TrainingSearch, NTKRegressor):  # type: ignore[override]  #
         y = np.asarray(y, dtype=np.float64)
         spread = self.uncertainty == "ensemble" and of_one_network(kernel)
         keep = self.uncertainty is not None
+        check_targets(kernel, rows, _columns(y, weight)[0].shape[1])
+        self._n_blocks = joint_outputs(kernel, rows) or 1
         found = self._search(kernel, rows, y, weight, sample_weight, spread, keep)
-        scale = target_scale(*_columns(y, weight), self.normalize_y)
+        scale = self._scale(*_columns(y, weight))
         self._set(found | {"y_mean_": scale.mean, "y_std_": scale.std})
         self._one_target = y.ndim == 1
         return self
 
+    def _scale(self, columns: np.ndarray, weight: np.ndarray) -> TargetScale:
+        return target_scale(columns, weight, self.normalize_y, common=self._n_blocks > 1)
+
     def _posed(self, y: np.ndarray, weight: np.ndarray) -> Posed:
         columns = y.reshape(len(y), -1)
-        scale = target_scale(columns, weight, self.normalize_y)
+        scale = self._scale(columns, weight)
         schedule = make_schedule(None, 0.0, self.loss_scale, weight, columns.shape[1])
 
         def answers(outputs: np.ndarray, _: Variance) -> LeftOutRegressor:

@@ -20,6 +20,7 @@ from .fisher import (
 )
 from .initial import INITIAL_WIDTH, initial_outputs
 from .lifting import from_module
+from .linearized import Linearized
 from .modules import FiniteNetwork
 from .network import to_module
 from .parametrizations import biases_from_zero, maximal_update, standard_parametrization
@@ -53,6 +54,7 @@ __all__ = [
     "GaussNewton",
     "GaussNewtonPreconditioner",
     "LearnabilitySampler",
+    "Linearized",
     "Networks",
     "Preconditioner",
     "SoftmaxCrossEntropy",

@@ -22,13 +22,22 @@ class TargetScale:
         """Targets (n, k) with mean 0 and standard deviation 1; constant ones are exactly 0."""
         return np.where(self.constant, 0.0, (y - self.mean) / self.std)
 
+    def scaled(self, f: np.ndarray) -> np.ndarray:
+        """Outputs (n, k) in the units of normalized targets."""
+        return (f - self.mean) / self.std
+
     def restored(self, f: np.ndarray) -> np.ndarray:
         """Predictions (n, k) in the units of y."""
         return f * self.std + self.mean
 
 
-def target_scale(y: np.ndarray, weight: np.ndarray, normalize: bool) -> TargetScale:
-    """The scale of targets (n, k); constant outputs keep their scale."""
+def target_scale(
+    y: np.ndarray, weight: np.ndarray, normalize: bool, common: bool = False
+) -> TargetScale:
+    """The scale of targets (n, k); constant outputs keep their scale.
+
+    With `common` all outputs have one standard deviation, the root of their mean variance.
+    """
     k = y.shape[1]
     if not normalize:
         return TargetScale(np.zeros(k), np.ones(k), np.zeros(k, dtype=bool))
@@ -37,11 +46,18 @@ def target_scale(y: np.ndarray, weight: np.ndarray, normalize: bool) -> TargetSc
     size = np.where(largest > 0, largest, 1.0)  # squares of tiny targets would underflow
     std = size * np.sqrt(np.average(((y - mean) / size) ** 2, axis=0, weights=weight))
     constant = std <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+    if common and not constant.all():
+        widest = std.max()
+        std = np.full(k, widest * np.sqrt(np.mean((std / widest) ** 2)))
+        return TargetScale(mean, std, constant)
     return TargetScale(mean, np.where(constant, 1.0, std), constant)
 
 
-def centred_one_hot(codes: np.ndarray, n_classes: int) -> np.ndarray:
-    """+1 and -1 in one column for two classes, else one-hot minus 1 / n_classes."""
-    if n_classes == 2:
+def centred_one_hot(codes: np.ndarray, n_classes: int, n_columns: int = 1) -> np.ndarray:
+    """+1 and -1 in one column for two classes, else one-hot minus 1 / n_classes.
+
+    With `n_columns` = 2 also for two classes.
+    """
+    if n_classes == 2 and n_columns == 1:
         return np.where(codes == 1, 1.0, -1.0)[:, np.newaxis]
     return np.eye(n_classes)[codes] - 1.0 / n_classes

@@ -17,6 +17,7 @@ from ..backends import (
     EmpiricalEvaluator,
     Evaluator,
     FusedEvaluator,
+    ModuleEvaluator,
     Output,
     Problem,
     Quantity,
@@ -51,6 +52,7 @@ EVALUATORS: tuple[Evaluator, ...] = (
     FusedEvaluator(),
     ReferenceEvaluator(),
     EmpiricalEvaluator(),
+    ModuleEvaluator(),
 )
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
@@ -139,7 +141,7 @@ def matrix(
     calling thread; True shows a bar.
     """
     evaluator = evaluator_of(problem, backend)
-    n, m = len(X), len(X if Z is None else Z)
+    n, m = (problem.per_row * len(rows) for rows in (X, X if Z is None else Z))
     plan = plan_matrix(evaluator, problem, (n, m), Z is None, memory_budget, out)
     with reporting(progress, n * (n + 1) // 2 if Z is None else n * m) as report:
         x = evaluator.prepare(problem, X)
@@ -164,7 +166,8 @@ def diagonal(
 ) -> np.ndarray:
     """The diagonals (n_outputs, n) of the Grams, without the Grams."""
     evaluator = evaluator_of(problem, backend)
-    plan = plan_matrix(evaluator, problem, (len(X), 1), False, memory_budget)
+    n = problem.per_row * len(X)
+    plan = plan_matrix(evaluator, problem, (n, 1), False, memory_budget)
     x = evaluator.prepare(problem, X)
     threads = plan.threads()
 
@@ -174,7 +177,7 @@ def diagonal(
         evaluator.diagonal(problem, x, rows, view)
         check_finite(view)
 
-    out = np.empty((len(problem.outputs), len(X)), dtype=problem.numpy_dtype)
+    out = np.empty((len(problem.outputs), n), dtype=problem.numpy_dtype)
     return compute_diagonal(fill, out, plan.side, threads)
 
 
@@ -304,6 +307,7 @@ def explain(
     names = [evaluator.name for evaluator in EVALUATORS]
     if backend not in ("auto", *names):
         raise ValueError(f"backend must be 'auto' or one of {names}, got {backend!r}")
+    n *= problem.per_row
     lines = [f"Gram of {n} x {n}, {problem.dtype} on {problem.device}"]
     if isinstance(problem, TermsProblem):
         return "\n".join([*lines, *_explain_terms(problem, n, backend, memory_budget)])

@@ -11,11 +11,22 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
-from ..architecture import Motion, asymmetry
-from ..backends import Output, Problem, Quantity
+from ..architecture import Motion, Shape, asymmetry
+from ..backends import GivenParameters, Output, Problem, Quantity
+from ..finite import Linearized
+from ..finite.linearized import GivenModule, read_module
 from ..presets import Preset
 from . import _evaluate
-from ._network import Network, as_network, finite_width, free_scales, parts, tree, within
+from ._network import (
+    Network,
+    as_network,
+    finite_width,
+    free_scales,
+    parts,
+    refuse_module,
+    tree,
+    within,
+)
 from ._terms import Leaf, Mean, Term, TermsProblem, Times, Unit, WeightedSum, leaves, walk
 from .expressions import (
     Added,
@@ -74,6 +85,40 @@ def lower(network: Any, reading: Reading) -> Term:
     shape = _evaluate.input_shape(layers, reading.image_shape, reading.n_features)
     (output,) = _evaluate.outputs(layers, reading.quantity)
     return Leaf(output, shape, finite_width(network))
+
+
+@lower.register
+def _(network: Linearized, reading: Reading) -> Term:
+    layer = given_module(network, reading.quantity, reading.image_shape, reading.n_features)
+    if layer.full and layer.n_outputs > 1:
+        raise ValueError(
+            "in a kernel expression a module has one kernel for all its outputs: take "
+            "Linearized(module, outputs='mean'), or the module alone in NTKRegressor"
+        )
+    shape = module_shape(reading.image_shape, reading.n_features)
+    return Leaf(Output(layer, "ntk"), shape, GivenParameters())
+
+
+def given_module(
+    network: Linearized, quantity: Quantity, image_shape: ImageShape, n_features: int
+) -> GivenModule:
+    """What evaluators are asked for a module.
+
+    Raises
+    ------
+    TypeError
+        For the NNGP, which a module does not have; for what is no module.
+    ValueError
+        For modules that are no function of single rows, or cannot read these.
+    """
+    if quantity != "ntk":
+        refuse_module(network)
+    return read_module(network, image_shape or (n_features,))
+
+
+def module_shape(image_shape: ImageShape, n_features: int) -> Shape:
+    """How a module reads rows: flat ones, or images where their shape is given."""
+    return Shape(n_features) if image_shape is None else Shape(image_shape[0], image_shape[1:])
 
 
 def _part(expression: Expression, name: str, reading: Reading, quantity: Any = None) -> Term:
@@ -147,7 +192,7 @@ def _(expression: Averaged, reading: Reading) -> Term:
 
 def is_network(network: Network) -> bool:
     """Whether NNGP and NTK are those of one network."""
-    if isinstance(network, (Normalized, MyrtleCompositional)):
+    if isinstance(network, (Normalized, MyrtleCompositional, Linearized)):
         return False
     return all(is_network(part) for part in parts(network).values())
 
@@ -172,14 +217,17 @@ def asymmetries(expression: Averaged, reading: Reading) -> list[str]:
         return ["what is averaged is itself an average over a group"]
     group = as_group(expression.group)
     sizes = reading.n_features, reading.image_shape
-    found = {leaf.output.network: _asymmetry(leaf, group, *sizes) for leaf in leaves(term)}
+    found = {
+        leaf.output.network: "networks of a finite width have no symmetry"
+        if leaf.finite is not None
+        else _asymmetry(leaf, group, *sizes)
+        for leaf in leaves(term)
+    }
     return [why for why in found.values() if why]
 
 
 @lru_cache(maxsize=64)
 def _asymmetry(leaf: Leaf, group: Group, n_features: int, image_shape: ImageShape) -> str | None:
-    if leaf.finite is not None:
-        return "networks of a finite width have no symmetry"
     spatial = leaf.shape.spatial
     motions = group.generators(spatial) if spatial else [Motion()]
     if motions is None:
@@ -224,6 +272,11 @@ def problem_of(
         readings = [Reading(quantity, n_features, image_shape) for quantity in quantities]
         outputs = tuple(lower(network, reading) for reading in readings)
         return TermsProblem(outputs, n_features, dtype, device)
+    if isinstance(network, Linearized):
+        found = [given_module(network, q, image_shape, n_features) for q in quantities]
+        shape = module_shape(image_shape, n_features)
+        asked = tuple(Output(layer, "ntk") for layer in found)
+        return Problem(asked, shape, dtype, device, GivenParameters())
     layers = tree(network)
     return Problem(
         outputs=_evaluate.outputs(layers, *quantities),

@@ -1,4 +1,4 @@
-"""What kernels accept as a network: None, a preset, a layer tree or an expression."""
+"""What kernels accept as a network: None, a preset, a tree, an expression, a torch module."""
 
 from __future__ import annotations
 
@@ -9,42 +9,66 @@ from typing import Any
 import torch
 
 from ..architecture import Layer, check_network, replace, scales
-from ..backends import FiniteWidth
+from ..backends import FiniteWidth, GivenParameters
+from ..finite import Linearized
+from ..finite.linearized import structure_of_module
 from ..presets import FullyConnected, Preset
 from ._expression import Expression
 
-Network = Preset | Layer | Expression
+Network = Preset | Layer | Expression | Linearized
 
 
 def as_network(network: Any) -> Network:
-    """The network itself; None stands for ``FullyConnected()``.
+    """The network itself; None stands for ``FullyConnected()``, a module for its linearization.
 
     Raises
     ------
     TypeError
-        For anything that is neither a preset, a layer nor a kernel expression.
+        For anything that is neither a preset, a layer, a kernel expression nor a torch module.
     """
     if network is None:
         return FullyConnected()
-    if isinstance(network, (Preset, Layer, Expression)):
-        return network
     if isinstance(network, torch.nn.Module):
-        raise TypeError(
-            "network is a torch module: pass networks.from_module(module), the tree of layers that "
-            f"it is at initialization, got {network!r}"
-        )
+        return Linearized(network)
+    if isinstance(network, (Preset, Layer, Expression, Linearized)):
+        return network
     raise TypeError(
         "network must be None, a preset such as FullyConnected(depth=3), 'precomputed' (in "
-        "estimators), a tree of layers such as Serial(Dense(), Activation('relu'), Dense()), or a "
-        f"kernel expression such as Normalized(FullyConnected()), got {network!r}"
+        "estimators), a tree of layers such as Serial(Dense(), Activation('relu'), Dense()), a "
+        "kernel expression such as Normalized(FullyConnected()), or a torch module, got "
+        f"{network!r}"
     )
 
 
+def refuse_module(network: Network) -> None:
+    """Refuse a torch module where the NNGP of a network is needed.
+
+    Raises
+    ------
+    TypeError
+        Naming what has one.
+    """
+    if isinstance(network, Linearized):
+        raise TypeError(
+            "a torch module is one function and no random network: it has a tangent kernel and no "
+            "NNGP. Pass networks.from_module(module), the random network that it is at "
+            "initialization, or take NTKRegressor(module, uncertainty='ntkgp')"
+        )
+
+
+def modules(network: Network) -> list[torch.nn.Module]:
+    """The torch modules in a network or an expression."""
+    if isinstance(network, Linearized):
+        return [network.module]
+    return [module for part in parts(network).values() for module in modules(part)]
+
+
 def with_default_network(owner: Any, params: dict[str, Any]) -> dict[str, Any]:
-    """The parameters to set, with the default network where its own ones are to be set."""
+    """The parameters to set, with a network that has them where its own ones are to be set."""
     nested = any(name.startswith("network__") for name in params)
-    if nested and "network" not in params and owner.network is None:
-        return {"network": as_network(None), **params}
+    given = params.get("network", owner.network)
+    if nested and (given is None or isinstance(given, torch.nn.Module)):
+        return {**params, "network": as_network(given)}
     return params
 
 
@@ -64,6 +88,11 @@ def tree(network: Network, values: Mapping[str, Any] | None = None) -> Layer:
         For an expression, which has several.
     """
     changed = with_scales(network, values or {})
+    if isinstance(changed, Linearized):
+        raise TypeError(
+            "a tree of layers is needed here, and a torch module is one at initialization only: "
+            f"pass networks.from_module(module), got {network!r}"
+        )
     if isinstance(changed, Expression):
         raise TypeError(f"a network is needed here, got the kernel expression {network!r}")
     layers = changed.build() if isinstance(changed, Preset) else changed
@@ -72,7 +101,9 @@ def tree(network: Network, values: Mapping[str, Any] | None = None) -> Layer:
 
 
 def trees(network: Network) -> list[Layer]:
-    """The layer trees of a network, or of the networks that an expression is made from."""
+    """The layer trees of a network, or of those that an expression is made from; no module's."""
+    if isinstance(network, Linearized):
+        return []
     if not isinstance(network, Expression):
         return [tree(network)]
     inside = [layers for part in parts(network).values() for layers in trees(part)]
@@ -87,6 +118,8 @@ def with_scales(network: Network, values: Mapping[str, Any]) -> Network:
         return network.with_scales(values)
     if isinstance(network, Layer):
         return replace(network, values)
+    if isinstance(network, Linearized):
+        raise ValueError(f"a torch module has no scales {sorted(values)}")
     own = {name: value for name, value in values.items() if name in network.own_scales}
     inside = {
         name: with_scales(part, within(values, name)) for name, part in parts(network).items()
@@ -132,11 +165,13 @@ def free_scales(network: Network) -> dict[str, float]:
     return {name: value for name, value in found.items() if value != 0}
 
 
-def finite_width(network: Network) -> FiniteWidth | None:
-    """The finite width of a preset, or None for the infinite-width limit.
+def finite_width(network: Network) -> FiniteWidth | GivenParameters | None:
+    """The finite width of a preset or a module, or None for the infinite-width limit.
 
     Of an expression that of the first part that has one.
     """
+    if isinstance(network, Linearized):
+        return GivenParameters()
     if isinstance(network, Expression):
         found = [finite_width(part) for part in parts(network).values()]
         return next((width for width in found if width is not None), None)
@@ -148,7 +183,9 @@ def finite_width(network: Network) -> FiniteWidth | None:
 
 
 def structure(network: Network) -> str:
-    """What a network is but for the values of its scales, printed."""
+    """What a network is but for the values of its scales, printed; of a module also its values."""
+    if isinstance(network, Linearized):
+        return structure_of_module(network)
     ones = with_scales(network, dict.fromkeys(free_scales(network), 1.0))
     if not isinstance(ones, Expression):
         return repr(tree(ones))

@@ -10,14 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce, singledispatch
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..architecture import Shape
-from ..backends import FiniteWidth, Output, Problem
+from ..backends import FiniteWidth, GivenParameters, Output, Problem
 from ..duals.pair import safe_divide, safe_sqrt
 from .expressions.groups import Group, ImageShape, elements
 
@@ -32,7 +32,7 @@ class Leaf(Term):
 
     output: Output
     shape: Shape
-    finite: FiniteWidth | None = None
+    finite: FiniteWidth | GivenParameters | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class TermsProblem:
     n_features: int
     dtype: torch.dtype = torch.float64
     device: torch.device = torch.device("cpu")
+    per_row: ClassVar[int] = 1
 
     @property
     def numpy_dtype(self) -> np.dtype:
@@ -97,7 +98,7 @@ class TermsProblem:
         return np.dtype(str(self.dtype).removeprefix("torch."))
 
     @property
-    def finite(self) -> FiniteWidth | None:
+    def finite(self) -> FiniteWidth | GivenParameters | None:
         """The finite width of a network, if one has one."""
         return next((x.finite for t in self.outputs for x in leaves(t) if x.finite), None)
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import gpytorch
 import torch
 from gpytorch.constraints import Positive
+from sklearn.base import clone
 from torch import Tensor
 
 from .._validation import resolve_image_shape
@@ -17,7 +18,7 @@ from ._batch import batch_shape, collapse, flatten_batch
 from ._docs import documented
 from ._guards import check_tensor, warn_of_iterative_solves
 from ._lowering import averages, problem_of, rebuilding
-from ._network import Network, as_network, free_scales, structure, trees
+from ._network import Network, as_network, free_scales, modules, refuse_module, structure, trees
 from ._terms_graph import differentiable
 from .network_kernel import same_memory
 
@@ -44,7 +45,9 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
         super().__init__(
             ard_num_dims=ard_num_dims, batch_shape=batch_shape, active_dims=active_dims, **kwargs
         )
-        self.network = as_network(network)
+        self.network = _owned(as_network(network))
+        if self._quantity == "nngp":
+            refuse_module(self.network)
         trees(self.network)  # checks all values, of which the constraints below see only the sign
         self._structure = structure(self.network)
         if self.has_lengthscale and averages(self.network):
@@ -154,7 +157,17 @@ class _NetworkKernel(gpytorch.kernels.Kernel):
         n_features, shape = x.shape[-1], self.image_shape
         shape = None if shape is None else resolve_image_shape(shape, n_features)
         problem = problem_of(self.network, (self._quantity,), shape, n_features, x.dtype, x.device)
+        if problem.per_row > 1:
+            raise ValueError(
+                "a kernel for GPyTorch has one number for a pair of rows: take "
+                "Linearized(module, outputs='mean'), the mean over the module's outputs"
+            )
         return problem, rebuilding(self.network, self._quantity, shape, n_features)
+
+
+def _owned(network: Network) -> Network:
+    """The network; a copy where it has torch modules, whose training the kernel must not notice."""
+    return clone(network) if modules(network) else network
 
 
 def _raw(name: str) -> str:
@@ -183,10 +196,12 @@ for _name in ("w_std", "b_std", "readout_w_std", "readout_b_std"):
 
 _PARAMETERS = """Parameters
     ----------
-    network : Preset, Layer, Expression or None, default=None
+    network : Preset, Layer, Expression, torch.nn.Module, Linearized or None, default=None
         None is ``FullyConnected()``. Scales that are not 0 become learnable parameters:
         ``raw_w_std`` and so on for a preset, ``raw_layers_0_w_std`` for a layer tree,
-        ``raw_network_w_std`` for the network in an expression.
+        ``raw_network_w_std`` for the network in an expression. A torch module is copied as it is,
+        and has the tangent kernel at its parameters, of several outputs the mean: see `Linearized`.
+        Its parameters are none of the kernel's, and there are no gradients in the rows.
     image_shape : tuple of int or None, default=None
         (channels, *spatial) of the flattened rows, one entry may be -1.
     ard_num_dims : int or None, default=None

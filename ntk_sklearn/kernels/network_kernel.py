@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..backends import Quantity
-from ..finite import INITIAL_WIDTH, initial_outputs
+from ..backends import FiniteWidth, Quantity
+from ..finite import INITIAL_WIDTH, Linearized, initial_outputs
+from ..finite.linearized import module_outputs
 from . import _evaluate
 from ._contracted import contracted_gradient
 from ._expression import Expression
@@ -89,7 +90,8 @@ class NetworkKernel:
         z = None if Z is None or same_memory(X, Z) else _tensor(Z)
         problem = self.problem(x.shape[1])
         if out is not None:
-            shape = (len(self.quantities), len(x), len(x if z is None else z))
+            sizes = (problem.per_row * len(rows) for rows in (x, x if z is None else z))
+            shape = (len(self.quantities), *sizes)
             check_out(out, shape, np.dtype(self.dtype), X=X, Z=Z)
         found: np.ndarray = _evaluate.matrix(
             problem, x, z, self.backend, self.memory_budget, out, progress
@@ -108,10 +110,36 @@ class NetworkKernel:
                 "initial='random' needs one network, not the kernel expression "
                 f"{type(self.network).__name__}"
             )
+        if isinstance(self.network, Linearized):
+            raise ValueError(
+                "initial='random' draws a network, and a torch module is given: take "
+                "initial='network', which starts from its outputs, or networks.from_module(module)"
+            )
         finite = finite_width(self.network)
-        width = INITIAL_WIDTH if finite is None else finite.width
+        width = finite.width if isinstance(finite, FiniteWidth) else INITIAL_WIDTH
         shape = self.problem(X.shape[1]).input_shape
         return initial_outputs(tree(self.network), shape, X, n_outputs, random_state, width)
+
+    def module_outputs(self, X: np.ndarray) -> np.ndarray:
+        """Outputs (n, k) of a given module, as it is."""
+        if not isinstance(self.network, Linearized):
+            raise ValueError(
+                "initial='network' starts from the outputs of a given torch module, and the "
+                "network is none: take initial='random', which draws one"
+            )
+        problem = self.problem(X.shape[1])
+        shape, layer = problem.input_shape, problem.outputs[0].network
+        found: np.ndarray = module_outputs(
+            layer, (shape.channels, *shape.spatial), X, problem.dtype
+        )
+        return found
+
+    def joint_outputs(self, n_features: int) -> int | None:
+        """How many outputs of a given module have one matrix together; None for all else."""
+        if not isinstance(self.network, Linearized):
+            return None
+        layer = self.problem(n_features).outputs[0].network
+        return layer.n_outputs if layer.full else None
 
     def gradient(self, X: np.ndarray, free: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """The Gram of the one quantity and its derivatives in log scales, (n, n, n_scales)."""

@@ -53,6 +53,10 @@ class Precomputed:
         """Not known: random functions are those of a network."""
         raise ValueError("initial='random' needs a network, not network='precomputed'")
 
+    def module_outputs(self, X: np.ndarray) -> NoReturn:
+        """Not known: the function at initialization is that of a torch module."""
+        raise ValueError("initial='network' needs a torch module, not network='precomputed'")
+
 
 def is_precomputed(network: Any) -> bool:
     """Whether the caller gives kernel matrices instead of a network."""

@@ -151,8 +151,9 @@ class _NetworkKernel(Kernel):
             columns = check_rows(other, "Y", rows.shape[1])
         if out is None:
             return kernel.matrix(rows, columns, progress)[0]
-        m = len(rows if columns is None else columns)
-        check_out(out, (len(rows), m), np.dtype(self.dtype), X=X, Y=Y)
+        times = kernel.problem(rows.shape[1]).per_row
+        n, m = (times * len(given) for given in (rows, rows if columns is None else columns))
+        check_out(out, (n, m), np.dtype(self.dtype), X=X, Y=Y)
         kernel.matrix(rows, columns, progress, out[np.newaxis])
         return out
 
@@ -277,7 +278,10 @@ class _NetworkKernel(Kernel):
 
     def set_params(self, **params: Any) -> _NetworkKernel:
         """Set parameters; ``network__depth`` and so on also where the network is the default."""
-        super().set_params(**with_default_network(self, params))
+        params = with_default_network(self, params)
+        if "network" in params:  # scikit-learn would set those of the network as it was
+            self.network = params.pop("network")
+        super().set_params(**params)
         return self
 
     def __repr__(self) -> str:
@@ -290,10 +294,12 @@ class _NetworkKernel(Kernel):
 
 _PARAMETERS = """Parameters
     ----------
-    network : Preset, Layer, Expression or None, default=None
+    network : Preset, Layer, Expression, torch.nn.Module, Linearized or None, default=None
         None is ``FullyConnected()``. A preset ties its scales over the layers; a layer tree has one
         hyperparameter per layer and scale, named by path. An expression is made from the kernels of
         networks, as `Normalized` is, and has the hyperparameters of all of them.
+        A torch module has the tangent kernel at its present parameters, of several outputs the
+        mean, and neither hyperparameters nor an NNGP: see `Linearized`.
     image_shape : tuple of int or None, default=None
         (channels, *spatial) of the flattened rows of X, one entry may be -1; implied by 4-D X.
     scale_bounds : None, "fixed" or mapping, default=None
@@ -301,7 +307,7 @@ _PARAMETERS = """Parameters
         weights and (0.01, 10) for biases (in expressions (1e-5, 1e5) for weights of a
         mixture and (0.01, 10) for gamma), and "fixed" for a preset's readout, whose scale is an
         amplitude (multiply by a ConstantKernel). Scales that are 0 are fixed.
-    backend : {"auto", "fused", "reference", "empirical"}, default="auto"
+    backend : {"auto", "fused", "reference", "empirical", "module"}, default="auto"
         The evaluator; "auto" takes the first that can run the network (see `explain`).
     device : {"auto", "cpu", "cuda", "cuda:0", ...}, default="auto"
     dtype : {"float64", "float32"}, default="float64"

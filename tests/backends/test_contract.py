@@ -9,6 +9,7 @@ import pytest
 import torch
 from evaluator_contract import CHECKS, tiles_run_in_threads, work_fits_into_the_workspace
 from fake_evaluators import Fake
+from torch import nn
 
 from ntk_sklearn.architecture import (
     Activation,
@@ -26,12 +27,15 @@ from ntk_sklearn.backends import (
     EmpiricalEvaluator,
     FiniteWidth,
     FusedEvaluator,
+    GivenParameters,
+    ModuleEvaluator,
     Output,
     Problem,
     ReferenceEvaluator,
 )
+from ntk_sklearn.finite.linearized import GivenModule
 
-EVALUATORS = (FusedEvaluator(), ReferenceEvaluator(), EmpiricalEvaluator())
+EVALUATORS = (FusedEvaluator(), ReferenceEvaluator(), EmpiricalEvaluator(), ModuleEvaluator())
 
 DENSE = {depth: Serial(*[Dense(1.4, 0.1), Activation()] * depth, Dense()) for depth in (1, 3)}
 ERF = Serial(Dense(1.5, 0.3), Activation("erf"), Dense())
@@ -50,9 +54,19 @@ STAGES = Serial(
     *CONV, AvgPool(2), *CONV, Conv(3, strides=2), Activation(), GlobalAvgPool(), Dense()
 )
 
+torch.manual_seed(0)
+MODULE = nn.Sequential(nn.Linear(7, 9), nn.Tanh(), nn.Linear(9, 3))
+READS_IMAGES = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2))
+
 
 def both(network):
     return Output(network, "nngp"), Output(network, "ntk")
+
+
+def given(*modules):
+    return tuple(
+        Output(GivenModule(m, None, list(m)[-1].out_features, False), "ntk") for m in modules
+    )
 
 
 IMAGE = Shape(2, (4, 4))
@@ -73,6 +87,9 @@ PROBLEMS = {
     "series": Problem(both(POOLED), Shape(1, (5,))),
     "finite dense": Problem(both(DENSE[1]), Shape(7), finite=FiniteWidth(8, 2)),
     "finite pooled": Problem(both(POOLED), IMAGE, finite=FiniteWidth(4, 2)),
+    "modules": Problem(given(MODULE, MODULE[:1]), Shape(7), finite=GivenParameters()),
+    "module single": Problem(given(MODULE), Shape(7), torch.float32, finite=GivenParameters()),
+    "module of images": Problem(given(READS_IMAGES), IMAGE, finite=GivenParameters()),
 }
 PAIRS = {
     f"{evaluator.name}, {name}": (evaluator, problem)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ntk_sklearn.kernels import NTK
+from ntk_sklearn.kernels import NNGP, NTK
 from ntk_sklearn.networks import (
     Activation,
     Conv,
@@ -38,6 +38,6 @@ def test_tree_without_a_limit_is_refused_in_words():
         NTK(Serial(Conv(), Activation("relu"), Conv()), image_shape=(1, 2, 3))(X)
 
 
-def test_a_torch_module_is_refused_with_the_remedy():
-    with pytest.raises(TypeError, match=r"pass networks\.from_module\(module\)"):
-        NTK(torch.nn.Linear(3, 1))(np.ones((2, 3)))
+def test_a_torch_module_has_no_covariance():
+    with pytest.raises(TypeError, match=r"Pass networks\.from_module\(module\)"):
+        NNGP(torch.nn.Linear(3, 1))(np.ones((2, 3)))

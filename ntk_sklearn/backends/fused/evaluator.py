@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...architecture import Layer
-from ..problem import Problem
+from ..problem import GivenParameters, Problem
 from ..reference import mirrored
 from .program import NotFusedError
 
@@ -34,8 +34,10 @@ class FusedEvaluator:
     def why_not(self, problem: Problem) -> list[str]:
         """What keeps the problem from being lowered to a table of layers."""
         reasons = []
+        if isinstance(problem.finite, GivenParameters):
+            return [f"it computes infinite width, the network has {problem.finite}"]
         if problem.finite is not None:
-            reasons.append(f"it computes infinite width, the network has {problem.finite.width}")
+            reasons.append(f"it computes infinite width, the network has {problem.finite}")
         if problem.device.type != "cpu":
             reasons.append(f"it runs on the CPU, the device is {problem.device}")
         try:
