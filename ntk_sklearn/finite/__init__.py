@@ -14,19 +14,22 @@ from .lifting import from_module
 from .modules import FiniteNetwork
 from .network import to_module
 from .parametrizations import biases_from_zero, maximal_update, standard_parametrization
-from .tangent import EmpiricalNTK
+from .tangent import EmpiricalNTK, TaylorExpansion, linearize, taylor_expand
 
 __all__ = [
     "INITIAL_WIDTH",
     "EmpiricalNTK",
     "FiniteNetwork",
     "Networks",
+    "TaylorExpansion",
     "biases_from_zero",
     "empirical_nngp",
     "empirical_ntk",
     "from_module",
     "initial_outputs",
+    "linearize",
     "maximal_update",
     "standard_parametrization",
+    "taylor_expand",
     "to_module",
 ]
