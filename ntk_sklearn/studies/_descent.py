@@ -107,7 +107,8 @@ def descend(
             optimizer.step()
         done = until
         with torch.no_grad():
-            yield float(_loss(learner, given))
+            loss = float(_loss(learner, given))
+        yield loss
 
 
 def _loss(learner: Learner, given: Task) -> Tensor:
