@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def check_widths(widths: Sequence[int]) -> np.ndarray:
@@ -44,3 +45,17 @@ def check_steps(steps: Sequence[int]) -> np.ndarray:
     if not found or not whole or sorted(set(found)) != found:
         raise ValueError(f"steps must be integers >= 0 in ascending order, got {steps!r}")
     return np.array(found, dtype=np.int64)
+
+
+def check_targets(y: ArrayLike) -> np.ndarray:
+    """Targets (n, k) of float64.
+
+    Raises
+    ------
+    ValueError
+        Unless they are finite numbers (n,) or (n, k).
+    """
+    found = np.asarray(y, dtype=np.float64)
+    if found.ndim not in (1, 2) or not np.isfinite(found).all():
+        raise ValueError(f"y must be finite numbers (n,) or (n, k), got shape {found.shape}")
+    return found.reshape(len(found), -1)

@@ -39,6 +39,10 @@ class Given:
         matrix: np.ndarray = found[0]
         return matrix
 
+    def stable_rate(self) -> float:
+        """1 / (largest eigenvalue of the Gram), half the rate where gradient descent diverges."""
+        return float(1.0 / np.linalg.eigvalsh(self.limit())[-1])
+
     def others(self, X: ArrayLike, name: str) -> np.ndarray:
         """More rows, (m, n_features)."""
         flat, _ = as_rows(X, self.kernel.image_shape)
