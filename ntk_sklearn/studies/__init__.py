@@ -1,5 +1,6 @@
 """What networks of finite width do beside their limit: functions that return arrays."""
 
+from ._power_law import PowerLaw
 from .agreement import FiniteAgreement, finite_agreement
 from .catapult import Catapult, catapult
 from .comparison import TrainingComparison, trained_versus_linearized
@@ -11,6 +12,7 @@ __all__ = [
     "DriftOverWidths",
     "FiniteAgreement",
     "KernelDrift",
+    "PowerLaw",
     "TrainingComparison",
     "WidthConvergence",
     "catapult",

@@ -178,7 +178,7 @@ def kernel_drift_over_widths(
         ]
         for width in widths_
     ]
-    found = [np.array([[part(run) for run in row] for row in runs]) for part in _PARTS]
+    found: Any = [np.array([[part(run) for run in row] for row in runs]) for part in _PARTS]
     law: Any = fit_power_law(widths_, found[1][:, :, -1])
     return DriftOverWidths(widths_, check_steps(steps), rate, *found, *law)
 
