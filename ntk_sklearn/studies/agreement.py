@@ -34,6 +34,8 @@ class FiniteAgreement:
         Of each network's own linearization, trained alike.
     start_outputs : ndarray, (n_widths, n_draws, n, k)
         At the training rows before training.
+    start_residuals : ndarray, (n_widths, n_draws)
+        Root mean square of the targets less these.
     """
 
     widths: np.ndarray
@@ -43,6 +45,7 @@ class FiniteAgreement:
     predictions: np.ndarray
     linearized_outputs: np.ndarray
     start_outputs: np.ndarray
+    start_residuals: np.ndarray
 
     @property
     def times(self) -> np.ndarray:
@@ -51,10 +54,7 @@ class FiniteAgreement:
 
     @property
     def errors(self) -> np.ndarray:
-        """Root mean square over rows and outputs of outputs less predictions, by width, draw, step.
-
-        Of shape (n_widths, n_draws, n_steps).
-        """
+        """Root mean squares of outputs less predictions, (n_widths, n_draws, n_steps)."""
         return _rms(self.outputs - self.predictions, (3, 4))
 
     @property
@@ -64,13 +64,20 @@ class FiniteAgreement:
 
     @property
     def fit(self) -> PowerLaw:
-        """Of the errors against infinite width, which are expected to fall like width^-1/2."""
-        return fit_power_law(self.widths, _rms(self.errors, (2,)))
+        """Of the errors against infinite width, which are expected to fall like width^-1/2.
+
+        Of their root mean square over steps, divided by that of the network's own residual before
+        training: the errors grow with it, and it differs from draw to draw.
+        """
+        return self._fit(self.errors)
 
     @property
     def linearized_fit(self) -> PowerLaw:
-        """Of the errors against linearizations: about width^-1 for smooth activations."""
-        return fit_power_law(self.widths, _rms(self.linearized_errors, (2,)))
+        """The same against linearizations: about width^-1 for smooth activations."""
+        return self._fit(self.linearized_errors)
+
+    def _fit(self, errors: np.ndarray) -> PowerLaw:
+        return fit_power_law(self.widths, _rms(errors, (2,)) / self.start_residuals)
 
 
 def finite_agreement(
@@ -156,6 +163,7 @@ def finite_agreement(
         "predictions": _stack(runs, lambda run: _predicted(run, smoothers, targets)),
         "linearized_outputs": _stack(runs, lambda run: run.linearized_test_outputs[logged]),
         "start_outputs": _stack(runs, lambda run: run.outputs[0]),
+        "start_residuals": _stack(runs, lambda run: _rms(targets - run.outputs[0], (0, 1))),
     }
     return FiniteAgreement(widths_, checked, rate, **found)
 
