@@ -50,8 +50,8 @@ def test_a_linear_network_follows_the_exact_recursion():
 
 def test_the_three_regimes_of_a_linear_network():
     """Of several rows: boundaries at 2 / lambda and about 4 / lambda."""
-    module = to_module(LINEAR, (4,), 512, 1, 0)
-    found = catapult(module, X, X @ [0.3, -0.2, 0.1, 0.0], (0.5, 0.9, 1.3, 1.6, 1.9, 2.2, 3.0), 250)
+    module = to_module(LINEAR, (4,), 256, 1, 0)
+    found = catapult(module, X, X @ [0.3, -0.2, 0.1, 0.0], (0.5, 0.9, 1.3, 1.6, 1.9, 2.2, 3.0), 150)
     assert found.regimes == ("lazy",) * 2 + ("catapult",) * 3 + ("divergent",) * 2
     before = found.multiples * 2
     np.testing.assert_allclose(found.end_sharpness[:2], before[:2], rtol=0.05)
