@@ -40,7 +40,7 @@ from .preconditioners import (
     sign_kernel,
 )
 from .sampler import LearnabilitySampler
-from .tangent import EmpiricalNTK
+from .tangent import EmpiricalNTK, TaylorExpansion, linearize, taylor_expand
 
 __all__ = [
     "INITIAL_WIDTH",
@@ -59,6 +59,7 @@ __all__ = [
     "Preconditioner",
     "SoftmaxCrossEntropy",
     "SquaredLoss",
+    "TaylorExpansion",
     "biases_from_zero",
     "empirical_nngp",
     "empirical_ntk",
@@ -70,11 +71,13 @@ __all__ = [
     "last_update",
     "layer_learning_rates",
     "learning_rates",
+    "linearize",
     "maximal_update",
     "preconditioned_kernel",
     "preconditioner",
     "predicted_step",
     "sign_kernel",
     "standard_parametrization",
+    "taylor_expand",
     "to_module",
 ]

@@ -1,7 +1,16 @@
 """Any torch module as a function of its parameters: Jacobian products and tangent kernels."""
 
+from .expansion import TaylorExpansion, linearize, taylor_expand
 from .function import Inputs, ModuleFunction
 from .jacobian import Jacobian
 from .kernel import EmpiricalNTK
 
-__all__ = ["EmpiricalNTK", "Inputs", "Jacobian", "ModuleFunction"]
+__all__ = [
+    "EmpiricalNTK",
+    "Inputs",
+    "Jacobian",
+    "ModuleFunction",
+    "TaylorExpansion",
+    "linearize",
+    "taylor_expand",
+]

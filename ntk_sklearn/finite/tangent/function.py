@@ -69,11 +69,15 @@ class ModuleFunction:
 
     def __call__(self, values: Values, inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> Tensor:
         """Outputs (n, k) at other parameters, for inputs from `prepare`."""
+        return self.shaped(values, inputs).reshape(n_rows(inputs), -1)
+
+    def shaped(self, values: Values, inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> Tensor:
+        """Outputs (n, ...) as the module shapes them."""
         rest = {name: tensor.clone() for name, tensor in self._rest.items()}
         positional, named = (inputs, {}) if isinstance(inputs, tuple) else ((), inputs)
         with _row_by_row():
             outputs = functional_call(self.module, {**rest, **values}, positional, named)
-        return _as_rows(outputs, n_rows(inputs))
+        return _checked(outputs, n_rows(inputs))
 
     def prepare(self, inputs: Inputs) -> tuple[Tensor, ...] | dict[str, Tensor]:
         """Inputs as tensors where the parameters are; floating-point ones in their precision.
@@ -201,8 +205,8 @@ def _tensors(inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> list[Tensor]:
     return found
 
 
-def _as_rows(outputs: Any, n: int) -> Tensor:
-    """Outputs (n, k)."""
+def _checked(outputs: Any, n: int) -> Tensor:
+    """Outputs (n, ...), if they are a tensor with the rows in front."""
     if not isinstance(outputs, Tensor):
         raise TypeError(
             f"the module returns {type(outputs).__name__}, not a tensor: wrap it in a module whose "
@@ -213,7 +217,7 @@ def _as_rows(outputs: Any, n: int) -> Tensor:
             f"the module returns outputs of shape {tuple(outputs.shape)} for {n} rows: the first "
             "axis must be the rows'"
         )
-    return outputs.reshape(n, -1)
+    return outputs
 
 
 @contextmanager
