@@ -14,7 +14,7 @@ from math import prod
 from torch import Tensor
 
 from .affine import Affine, ConvModule, DenseModule
-from .uses import PAIR_BLOCK, Use, gradients, pair_products, pairs_are_cheaper, squares
+from .uses import PAIR_BLOCK, Place, Use, gradient_pairs, gradients, pair_products, pairs_are_cheaper, squares
 
 # Numbers per row of the gradients by some channels and one entry of a filter.
 GRADIENT_BLOCK = 2**14
@@ -58,9 +58,7 @@ def _(layer: ConvModule, h: Tensor, d: Tensor, h2: Tensor, d2: Tensor) -> Tensor
     if by_positions(layer, d.shape[1]):
         return pair_products(a, b, "trace")
     total = h.new_zeros(len(h), len(h2))
-    lefts = gradients(a, GRADIENT_BLOCK)
-    pairs = ((g, g) for g in lefts) if b is a else zip(lefts, gradients(b, GRADIENT_BLOCK))
-    for left, right in pairs:
+    for left, right in gradient_pairs(a, b, GRADIENT_BLOCK):
         total.addmm_(left[:, 0], right[:, 0].mT)
     return total
 
@@ -81,5 +79,5 @@ def by_positions(layer: ConvModule, channels: int) -> bool:
 
 def _use(layer: ConvModule, h: Tensor, d: Tensor) -> Use:
     """All outputs as channels of one: the kernels are sums over them."""
-    padded = layer.pad(h)
-    return Use((tuple(padded[tap] for tap in layer.taps()),), d.flatten(2)[:, None])
+    place = Place(layer.pad(h), tuple(layer.taps()))
+    return Use((place,), d.flatten(2)[:, None])

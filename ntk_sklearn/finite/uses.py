@@ -24,21 +24,31 @@ PAIR_BLOCK = 2**21
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a weight is used: what it reads (n, groups * in_channels, *padded), and where there.
+
+    `taps` has for every entry of the filter the index of what it reads.
+    """
+
+    x: Tensor
+    taps: tuple[Any, ...] = (...,)
+
+
+@dataclass(frozen=True)
 class Use:
     """One weight at all of its positions, for some rows.
 
     Attributes
     ----------
-    reads : tuple of tuple of Tensor
-        For every place where it is used, and there for every tap of the filter, what it reads,
-        (n, groups * in_channels, *positions). They may be views of one padded input.
+    places : tuple of Place
+        Where it is used, with equally many taps.
     d : Tensor, (n, k, groups * channels, positions)
         Derivatives of the outputs by what it writes, the positions of all places side by side.
     groups : int
         Groups of channels that do not see each other's inputs.
     """
 
-    reads: tuple[tuple[Tensor, ...], ...]
+    places: tuple[Place, ...]
     d: Tensor
     groups: int = 1
 
@@ -46,18 +56,18 @@ class Use:
         return len(self.d)
 
     def __getitem__(self, rows: slice) -> Use:
-        reads = tuple(tuple(tap[rows] for tap in place) for place in self.reads)
-        return Use(reads, self.d[rows], self.groups)
+        places = tuple(Place(place.x[rows], place.taps) for place in self.places)
+        return Use(places, self.d[rows], self.groups)
 
     @property
     def n_taps(self) -> int:
         """Entries of the filter."""
-        return len(self.reads[0])
+        return len(self.places[0].taps)
 
     @property
     def in_channels(self) -> int:
         """Channels that one entry of the filter reads."""
-        return self.reads[0][0].shape[1] // self.groups
+        return self.places[0].x.shape[1] // self.groups
 
     @property
     def channels(self) -> int:
@@ -66,8 +76,9 @@ class Use:
 
     def patches(self) -> Iterator[Tensor]:
         """By tap what is read, (n, groups, in_channels, positions)."""
-        for views in zip(*self.reads, strict=True):
-            flat = [view.flatten(2) for view in views]
+        for taps in zip(*(place.taps for place in self.places), strict=True):
+            several = zip(self.places, taps, strict=True)
+            flat = [place.x[tap].flatten(2) for place, tap in several]
             joined = flat[0] if len(flat) == 1 else torch.cat(flat, 2)
             yield joined.unflatten(1, (self.groups, -1))
 
@@ -99,6 +110,14 @@ def gradients(use: Use, block: int) -> Iterator[Tensor]:
         for part in parts:
             found = (part @ patch.mT).unflatten(2, (k, -1))
             yield found.transpose(1, 2).flatten(2)
+
+
+def gradient_pairs(a: Use, b: Use, block: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Gradients of both, the same object twice where both are one."""
+    lefts = gradients(a, block)
+    if a is b:
+        return ((left, left) for left in lefts)
+    return zip(lefts, gradients(b, block), strict=True)
 
 
 def pair_products(a: Use, b: Use, form: str) -> Tensor:

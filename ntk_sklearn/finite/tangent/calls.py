@@ -1,0 +1,180 @@
+"""Affine calls of a module: what reads a trained weight or bias, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Windows of a convolution: numbers by axis, padding on both sides."""
+
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    groups: int
+
+    def pad(self, x: Tensor) -> Tensor:
+        """Zeros around x (..., *spatial)."""
+        sides = [side for both in reversed(self.padding) for side in both]
+        return F.pad(x, sides) if any(sides) else x
+
+    def taps(self, padded: Tensor) -> tuple[Any, ...]:
+        """By entry of the filter the index of what it reads."""
+        axes = [
+            [slice(a * apart, length - (size - 1 - a) * apart, stride) for a in range(size)]
+            for length, size, stride, apart in zip(
+                padded.shape[-len(self.size) :],
+                self.size,
+                self.stride,
+                self.dilation,
+                strict=True,
+            )
+        ]
+        return tuple((..., *slices) for slices in product(*axes))
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of ``linear`` (no filter) or of a convolution that reads trained parameters.
+
+    Attributes
+    ----------
+    weight, bias : str or None
+        Names of what is trained.
+    filter : Filter or None
+    x, z : Tensor
+        What it reads and returns; z is where derivatives are taken.
+    """
+
+    weight: str | None
+    bias: str | None
+    filter: Filter | None
+    x: Tensor
+    z: Tensor
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What does not depend on the rows."""
+        return self.weight, self.bias, self.filter
+
+
+class Recorder(TorchFunctionMode):
+    """Watches every call of torch for the trained parameters among its arguments.
+
+    Parameters
+    ----------
+    values : mapping
+        The parameters that the module is called with, by name.
+
+    Attributes
+    ----------
+    calls : list of Call
+        In order. What they return starts a graph if there is none yet, and is copied: in-place
+        operations change the copy.
+    others : dict
+        By parameters that other functions read, the name of such a function.
+    """
+
+    def __init__(self, values: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self._names = {id(value): name for name, value in values.items()}
+        self.calls: list[Call] = []
+        self.others: dict[str, str] = {}
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Call, and note what it was."""
+        kwargs = kwargs or {}
+        used = [self._names[id(t)] for t in _tensors((args, kwargs)) if id(t) in self._names]
+        out = func(*args, **kwargs)
+        if not used or not any(True for _ in _tensors(out)):
+            return out
+        affine = _AFFINE[func](*args, **kwargs) if func in _AFFINE else None
+        if affine is not None and self._note(affine, out, used):
+            return out.clone()
+        self.others |= dict.fromkeys(used, getattr(func, "__name__", str(func)))
+        return out
+
+    def _note(self, affine: _Affine, z: Tensor, used: list[str]) -> bool:
+        weight, bias = (self._names.get(id(t)) for t in (affine.weight, affine.bias))
+        if sorted(used) != sorted(name for name in (weight, bias) if name is not None):
+            return False
+        if not z.requires_grad:
+            z.requires_grad_()
+        self.calls.append(Call(weight, bias, affine.filter, affine.x.detach(), z))
+        return True
+
+
+@dataclass(frozen=True)
+class _Affine:
+    x: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    filter: Filter | None
+
+
+def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> _Affine | None:
+    return _Affine(input, weight, bias, None) if weight.ndim == 2 else None
+
+
+def _conv(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> _Affine | None:
+    axes = weight.ndim - 2
+    if input.ndim != weight.ndim:
+        return None
+    size, steps, apart = tuple(weight.shape[2:]), _each(stride, axes), _each(dilation, axes)
+    around = _padding(padding, size, apart)
+    return _Affine(input, weight, bias, Filter(size, steps, apart, around, groups))
+
+
+def _each(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    several = (value,) if isinstance(value, int) else tuple(value)
+    return several * axes if len(several) == 1 else several
+
+
+def _padding(
+    value: Any, size: tuple[int, ...], dilation: tuple[int, ...]
+) -> tuple[tuple[int, int], ...]:
+    if value == "valid":
+        return ((0, 0),) * len(size)
+    if value == "same":  # the odd one comes behind
+        both = [(n - 1) * d for n, d in zip(size, dilation, strict=True)]
+        return tuple((n // 2, n - n // 2) for n in both)
+    return tuple((n, n) for n in _each(value, len(size)))
+
+
+_AFFINE: dict[Any, Callable[..., _Affine | None]] = {
+    F.linear: _linear,
+    torch.conv1d: _conv,
+    torch.conv2d: _conv,
+    torch.conv3d: _conv,
+}
+
+
+def _tensors(nested: Any) -> Iterator[Tensor]:
+    """Tensors in nested tuples, lists and mappings."""
+    if isinstance(nested, Tensor):
+        yield nested
+    elif isinstance(nested, (tuple, list)):
+        for part in nested:
+            yield from _tensors(part)
+    elif isinstance(nested, Mapping):
+        yield from _tensors(tuple(nested.values()))
