@@ -44,28 +44,53 @@ class Filter:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """How a call multiplies by its weight.
+
+    Attributes
+    ----------
+    trailing : int
+        How many axes at the end are channels; 0 if channels are the axis behind the first.
+    filter : Filter or None
+        Of a convolution.
+    scales : bool
+        Whether every channel has one weight, as in normalization.
+    """
+
+    trailing: int
+    filter: Filter | None = None
+    scales: bool = False
+
+    def groups(self, channels: int) -> int:
+        """Groups of channels that do not see each other's inputs."""
+        if self.scales:
+            return channels
+        return self.filter.groups if self.filter else 1
+
+
+@dataclass(frozen=True)
 class Call:
-    """A call of ``linear`` (no filter) or of a convolution that reads trained parameters.
+    """A call that multiplies by a trained weight, or adds a trained bias, at every position.
 
     Attributes
     ----------
     weight, bias : str or None
         Names of what is trained.
-    filter : Filter or None
+    layout : Layout
     x, z : Tensor
-        What it reads and returns; z is where derivatives are taken.
+        What the weight multiplies, and what the call returns: there derivatives are taken.
     """
 
     weight: str | None
     bias: str | None
-    filter: Filter | None
+    layout: Layout
     x: Tensor
     z: Tensor
 
     @property
     def kind(self) -> tuple[Any, ...]:
         """What does not depend on the rows."""
-        return self.weight, self.bias, self.filter
+        return self.weight, self.bias, self.layout
 
 
 class Recorder(TorchFunctionMode):
@@ -112,20 +137,58 @@ class Recorder(TorchFunctionMode):
             return False
         if not z.requires_grad:
             z.requires_grad_()
-        self.calls.append(Call(weight, bias, affine.filter, affine.x.detach(), z))
+        self.calls.append(Call(weight, bias, affine.layout, affine.x.detach(), z))
         return True
 
 
 @dataclass(frozen=True)
 class _Affine:
     x: Tensor
-    weight: Tensor
+    weight: Tensor | None
     bias: Tensor | None
-    filter: Filter | None
+    layout: Layout
 
 
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> _Affine | None:
-    return _Affine(input, weight, bias, None) if weight.ndim == 2 else None
+    return _Affine(input, weight, bias, Layout(1)) if weight.ndim == 2 else None
+
+
+def _layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> _Affine:
+    x = F.layer_norm(input.detach(), normalized_shape, eps=eps)
+    return _Affine(x, weight, bias, Layout(len(normalized_shape), scales=True))
+
+
+def _batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> _Affine | None:
+    if training or input.ndim < 2:
+        return None
+    x = F.batch_norm(input.detach(), running_mean, running_var, eps=eps)
+    return _Affine(x, weight, bias, Layout(0, scales=True))
+
+
+def _group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> _Affine:
+    x = F.group_norm(input.detach(), num_groups, eps=eps)
+    return _Affine(x, weight, bias, Layout(0, scales=True))
 
 
 def _conv(
@@ -142,7 +205,8 @@ def _conv(
         return None
     size, steps, apart = tuple(weight.shape[2:]), _each(stride, axes), _each(dilation, axes)
     around = _padding(padding, size, apart)
-    return _Affine(input, weight, bias, Filter(size, steps, apart, around, groups))
+    layout = Layout(0, Filter(size, steps, apart, around, groups))
+    return _Affine(input, weight, bias, layout)
 
 
 def _each(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
@@ -163,6 +227,9 @@ def _padding(
 
 _AFFINE: dict[Any, Callable[..., _Affine | None]] = {
     F.linear: _linear,
+    F.layer_norm: _layer_norm,
+    F.batch_norm: _batch_norm,
+    F.group_norm: _group_norm,
     torch.conv1d: _conv,
     torch.conv2d: _conv,
     torch.conv3d: _conv,

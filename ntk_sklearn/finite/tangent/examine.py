@@ -129,7 +129,7 @@ def _sites(
             names = [name for name in (call.weight, call.bias) if name is not None]
             others |= dict.fromkeys(names, "rows are no axis of what it reads")
     for name in function.values:
-        if len({s.filter and s.filter.groups for s in sites if s and s.weight == name}) > 1:
+        if len({s.groups for s in sites if s and s.weight == name}) > 1:
             others[name] = "convolutions in several groups share it"
     return sites, others
 
@@ -150,7 +150,7 @@ def _unlike_alone(
     names = [name for name in function.values if name not in others]
     made = parts([s for s, _ in known], names, [c for _, c in known], found)
     expected = _alone(function, names, rows, outputs, weights)
-    return [name for name in names if not _agree(_dense(made[name]), _by_tap(expected[name]))]
+    return [name for name in names if not _agree(_dense(made[name]), _by_tap(made[name], expected[name]))]
 
 
 def _alone(
@@ -176,9 +176,11 @@ def _dense(part: Use | Tensor) -> Tensor:
     return next(gradients(part, part.d.shape[2] * part.in_channels * part.n_taps))[:, 0]
 
 
-def _by_tap(gradient: Tensor) -> Tensor:
+def _by_tap(part: Use | Tensor, gradient: Tensor) -> Tensor:
     """Gradients (n, numbers) with the entries of the filter in front of the channels read."""
-    return gradient.flatten(3).mT.flatten(1) if gradient.ndim > 3 else gradient.flatten(1)
+    if isinstance(part, Use) and part.n_taps > 1:
+        return gradient.flatten(3).mT.flatten(1)
+    return gradient.flatten(1)
 
 
 def _agree(found: Tensor, expected: Tensor) -> bool:

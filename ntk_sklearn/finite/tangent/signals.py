@@ -4,81 +4,91 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..uses import Place, Use
-from .calls import Call, Filter, Recorder
+from .calls import Call, Layout, Recorder
 from .function import ModuleFunction
 
 
 @dataclass(frozen=True)
 class Site:
-    """An affine call without its rows: which axis they are, and what it is.
+    """An affine call without its rows.
 
     Attributes
     ----------
     weight, bias : str or None
         Trained parameters.
-    filter : Filter or None
-        None for ``linear``.
+    layout : Layout
     axis : int
         Of the rows.
     copies : int
         How many entries of that axis belong to one row, side by side.
-    shape, written : tuple of int
-        Of what one row reads and writes, in total sizes (channels, positions).
+    read, written : tuple of int
+        (channels, positions) of what it multiplies and returns for one row.
     """
 
     weight: str | None
     bias: str | None
-    filter: Filter | None
+    layout: Layout
     axis: int
     copies: int
     read: tuple[int, int]
     written: tuple[int, int]
 
-    def by_row(self, x: Tensor, axis: int = 0) -> Tensor:
-        """The rows' axis in front: (n, copies, ...); `axis` counts those before the call's."""
-        return x.unflatten(self.axis + axis, (-1, self.copies)).movedim(self.axis + axis, axis)
+    @property
+    def groups(self) -> int:
+        """Groups of channels."""
+        return self.layout.groups(self.written[0])
+
+    def by_row(self, x: Tensor, before: int = 0) -> Tensor:
+        """(n, channels, *positions), behind so many axes that calls do not have."""
+        axis = self.axis + before
+        rows = x.unflatten(axis, (-1, self.copies)).movedim(axis, before)
+        if self.layout.trailing:
+            return rows.flatten(-self.layout.trailing).flatten(before + 1, -2).mT
+        if self.copies == 1:
+            return rows.squeeze(before + 1)
+        return rows.movedim(before + 1, before + 2)
 
 
 def site(few: Call, more: Call, n_few: int, n_more: int) -> Site | None:
     """The site of a call that was seen with two numbers of rows; None if rows are no axis."""
-    axis = [i for i, sizes in enumerate(zip(few.x.shape, more.x.shape)) if sizes[0] != sizes[1]]
-    written = [i for i, s in enumerate(zip(few.z.shape, more.z.shape)) if s[0] != s[1]]
-    if len(axis) != 1 or axis != written or few.x.ndim != more.x.ndim:
+    trailing, shapes = few.layout.trailing, zip(few.x.shape, more.x.shape, strict=False)
+    axes = [axis for axis, (size, other) in enumerate(shapes) if size != other]
+    if len(axes) != 1 or (axes[0] if not trailing else 0) != 0:
         return None
-    (where,) = axis
-    channel = 1 if few.filter else few.x.ndim - 1
-    copies, rest = divmod(few.x.shape[where], n_few)
-    if rest or more.x.shape[where] != copies * n_more or where == channel:
+    (axis,) = axes
+    copies, rest = divmod(few.x.shape[axis], n_few)
+    fits = more.x.shape[axis] == copies * n_more and more.z.shape[axis] == copies * n_more
+    if rest or not fits or axis >= few.x.ndim - trailing:
         return None
-    if few.filter and where != 0:
-        return None
-    sizes = [(t.shape[channel], t.numel() // (t.shape[channel] * n_few)) for t in (few.x, few.z)]
-    return Site(few.weight, few.bias, few.filter, where, copies, sizes[0], sizes[1])
+    read, written = (_sizes(t, trailing, n_few) for t in (few.x, few.z))
+    return Site(few.weight, few.bias, few.layout, axis, copies, read, written)
+
+
+def _sizes(tensor: Tensor, trailing: int, n: int) -> tuple[int, int]:
+    channels = prod(tensor.shape[-trailing:]) if trailing else tensor.shape[1]
+    return channels, tensor.numel() // (channels * n)
 
 
 def place(site: Site, x: Tensor) -> Place:
-    """What a call reads, (n, channels, *positions)."""
-    if site.filter is None:
-        return Place(site.by_row(x).flatten(1, -2).mT)
-    padded = site.filter.pad(x)
-    taps = site.filter.taps(padded)
-    return Place(padded if site.copies == 1 else site.by_row(padded).movedim(1, 2), taps)
+    """What a call multiplies by its weight, and where."""
+    if site.layout.filter is None:
+        found = site.by_row(x)
+        return Place(found if found.ndim > 2 else found[..., None])
+    padded = site.layout.filter.pad(x)
+    return Place(site.by_row(padded), site.layout.filter.taps(padded))
 
 
 def written(site: Site, d: Tensor) -> Tensor:
     """(n, k, channels, positions) from derivatives (k, *shape of what is written)."""
-    rows = site.by_row(d, 1).movedim(0, 1)  # n, k, copies, ...
-    if site.filter is None:
-        return rows.flatten(2, -2).mT.contiguous()
-    if site.copies == 1:
-        return rows[:, :, 0].flatten(3).contiguous()
-    return rows.movedim(2, 3).flatten(3).contiguous()
+    rows = site.by_row(d, 1).transpose(0, 1)
+    return rows.reshape(*rows.shape[:3], -1).contiguous()
 
 
 def run(
@@ -123,6 +133,5 @@ def _part(name: str, seen: Sequence[tuple[Site, Call, Tensor]]) -> Use | Tensor:
         biased = [d.sum(3) for s, _, d in seen if s.bias == name]
         return torch.stack(biased).sum(0) if len(biased) > 1 else biased[0]
     d = [d for _, _, d in places]
-    groups = places[0][0].filter.groups if places[0][0].filter else 1
     inputs = tuple(place(s, c.x) for s, c, _ in places)
-    return Use(inputs, d[0] if len(d) == 1 else torch.cat(d, 3), groups)
+    return Use(inputs, d[0] if len(d) == 1 else torch.cat(d, 3), places[0][0].groups)

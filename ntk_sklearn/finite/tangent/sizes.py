@@ -104,7 +104,6 @@ class Sizes:
         sites = [site for site in self.structure.sites if site and site.weight == name]
         if not sites:
             return None
-        groups = sites[0].filter.groups if sites[0].filter else 1
-        channels = sites[0].written[0]
+        channels, groups = sites[0].written[0], sites[0].groups
         patch = self.numel([name]) // channels
         return sum(site.written[1] for site in sites), channels // groups, patch, groups
