@@ -173,8 +173,10 @@ def _dense(reads: Any, d: Tensor, reads2: Any, d2: Tensor, form: str) -> Tensor:
         return inputs.mul_(d.flatten(1) @ d2.flatten(1).mT)
     if form == "diagonal":
         return (d.transpose(0, 1) @ d2.permute(1, 2, 0)).mul_(inputs)
-    products = (d.flatten(0, 1) @ d2.flatten(0, 1).mT).view(*d.shape[:2], *d2.shape[:2])
-    return products.mul_(inputs[:, None, :, None])
+    products = d.flatten(0, 1) @ d2.flatten(0, 1).mT
+    wide = inputs.repeat_interleave(d2.shape[1], dim=1)  # axes of length k are slow to broadcast
+    products.view(*d.shape[:2], -1).mul_(wide[:, None])
+    return products.view(*d.shape[:2], *d2.shape[:2])
 
 
 def _pairs(reads: Any, d: Tensor, reads2: Any, d2: Tensor, form: str) -> Tensor:

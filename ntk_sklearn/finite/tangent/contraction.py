@@ -19,6 +19,8 @@ from .signals import derivatives, parts, run
 
 # Numbers per row of the gradients by one weight that are formed at a time.
 GRADIENT_BLOCK = 2**16
+# Blocks of the rows of a Gram: what is below the diagonal is not computed.
+_BLOCKS = 4
 
 Part = Use | Tensor
 
@@ -85,16 +87,47 @@ class Contraction:
 
     def products(self, total: Tensor, names: Sequence[str], a: Any, b: Any) -> None:
         """Add the products of the gradients by some parameters to a stack (b, N, M)."""
-        for name in names:
-            add_products(total, self.form, a[name], b[name])
+        for left, right in zip(self._together(names, a), self._together(names, b), strict=True):
+            add_products(total, self.form, left, right)
 
     def gram(self, total: Tensor, names: Sequence[str], a: Any) -> Tensor:
         """Add products of rows with themselves, above the diagonal; returns `squares`."""
-        return torch.stack([add_gram(total, self.form, a[name]) for name in names]).sum(0)
+        found = [add_gram(total, self.form, part) for part in self._together(names, a)]
+        return reduce(torch.add, found)
 
     def squares(self, names: Sequence[str], a: Any) -> Tensor:
         """Squared norms (n, k) of the gradients."""
-        return torch.stack([part_squares(self.form, a[name]) for name in names]).sum(0)
+        found = [part_squares(self.form, part) for part in self._together(names, a)]
+        return reduce(torch.add, found)
+
+    def _together(self, names: Sequence[str], a: dict[str, Part]) -> Iterator[Part]:
+        """Parts by parameter; a bias as one more input of the weight that it stands beside.
+
+        With one position both have products of the same derivatives, which are formed once.
+        """
+        beside = {
+            site.weight: site.bias
+            for site in self.structure.sites
+            if site is not None and site.weight in names and site.bias in names
+            if self._alone(site.weight) and self._alone(site.bias) and site.written[1] == 1
+        }
+        joined = {w: b for w, b in beside.items() if isinstance(a[w], Use) and a[w].groups == 1}
+        for name in names:
+            if name in joined:
+                yield _with_ones(a[name])
+            elif name not in joined.values():
+                yield a[name]
+
+    def _alone(self, name: str | None) -> bool:
+        """Whether a parameter is used once."""
+        return sum(s is not None and name in (s.weight, s.bias) for s in self.structure.sites) == 1
+
+
+def _with_ones(use: Part) -> Use:
+    assert isinstance(use, Use)
+    (only,) = use.places
+    x = torch.cat([only.x, only.x.new_ones(len(only.x), 1, *only.x.shape[2:])], 1)
+    return Use((Place(x, only.taps),), use.d)
 
 
 def add_products(total: Tensor, form: str, a: Part, b: Part) -> None:
@@ -112,13 +145,23 @@ def add_products(total: Tensor, form: str, a: Part, b: Part) -> None:
 def add_gram(total: Tensor, form: str, a: Part) -> Tensor:
     """Add the products by one parameter above the diagonal; returns the squares (n, k)."""
     if isinstance(a, Use) and by_pairs(a, form):
-        add_products(total, form, a, a)
+        _add_upper(total, form, a)
         return squares(a)
     found = []
     for piece in _gradients(a):
         forms.add_products(total, form, piece, piece)
         found.append(piece.square().sum(2))
     return reduce(torch.add, found)
+
+
+def _add_upper(total: Tensor, form: str, a: Use) -> None:
+    """Add products of pairs of positions above the diagonal, and a little below."""
+    outputs = a.d.shape[1] if form == "full" else 1
+    step = max(1, -(-len(a) // _BLOCKS))
+    for start in range(0, len(a), step):
+        found = pair_products(a[start : start + step], a[start:], forms.kind(form))
+        rows = slice(start * outputs, (start + step) * outputs)
+        total[:, rows, start * outputs :] += forms.by_stack(form, found)
 
 
 def part_squares(form: str, a: Part) -> Tensor:

@@ -49,7 +49,9 @@ def symmetric(total: Tensor, form: str, squares: Tensor) -> Tensor:
     diagonal = {"full": squares.reshape(1, -1), "diagonal": squares.mT}.get(form)
     if diagonal is None:
         diagonal = squares.sum(1)[None]
-    return (upper + upper.mT).diagonal_scatter(diagonal, dim1=1, dim2=2)
+    found = upper + upper.mT
+    found.diagonal(dim1=1, dim2=2).copy_(diagonal)
+    return found
 
 
 def shaped(total: Tensor, form: str, k: int) -> Tensor:
