@@ -75,8 +75,10 @@ def examine(function: ModuleFunction, inputs: Any) -> Structure:
     Raises
     ------
     ValueError
-        If outputs depend on other rows.
+        If there are no rows; if outputs depend on other rows.
     """
+    if not n_rows(inputs):
+        raise ValueError("inputs must have at least one row: a module is examined on the first ones")
     three = take(inputs, torch.arange(_MORE, device=function.device) % n_rows(inputs))
     two = take(three, slice(_FEW))
     few = run(function, two, graph=False)[1]

@@ -30,7 +30,8 @@ def row_jacobians(
     if not names:
         return {}
     found = (_vectorized if vectorized else _looped)(function, names, inputs)
-    return {name: found[name].detach().flatten(2) for name in names}
+    sizes = {name: found[name].shape[:2] for name in names}
+    return {name: found[name].detach().reshape(*sizes[name], -1) for name in names}
 
 
 def _vectorized(function: ModuleFunction, names: Sequence[str], inputs: Any) -> dict[str, Tensor]:
