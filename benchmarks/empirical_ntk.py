@@ -109,9 +109,7 @@ def theirs(
     return found
 
 
-def compare(
-    name: str, dtype: str, given: argparse.Namespace, peers: list[Peer]
-) -> dict[str, Any]:
+def compare(name: str, dtype: str, given: argparse.Namespace, peers: list[Peer]) -> dict[str, Any]:
     """Check that all kernels agree, then time them in turn."""
     network, n = NETWORKS[name], given.rows
     expected = ours(network, n, "float64", [])["torch.func, jacrev"]().numpy()

@@ -1,4 +1,4 @@
-"""torch modules with rows, and their Jacobians by a loop over outputs: cases of empirical kernels."""
+"""torch modules with rows, and their Jacobians by a loop over outputs."""
 
 from __future__ import annotations
 
@@ -120,7 +120,9 @@ class Volume(nn.Module):
 
 
 def _dense() -> nn.Module:
-    return nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.LayerNorm(5), nn.Linear(5, 4), nn.Unflatten(1, (2, 2)))
+    return nn.Sequential(
+        nn.Linear(3, 5), nn.Tanh(), nn.LayerNorm(5), nn.Linear(5, 4), nn.Unflatten(1, (2, 2))
+    )
 
 
 def _frozen() -> nn.Module:

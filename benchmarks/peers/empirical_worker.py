@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import neural_tangents as nt
 import numpy as np
-from neural_tangents import stax
 from jax._src import source_info_util
 from jax.interpreters import ad
+from neural_tangents import stax
 from worker import answer, versions
 
 # neural-tangents' structured derivatives look for them here, where this jax has them no more.

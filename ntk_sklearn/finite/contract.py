@@ -14,7 +14,16 @@ from math import prod
 from torch import Tensor
 
 from .affine import Affine, ConvModule, DenseModule
-from .uses import PAIR_BLOCK, Place, Use, gradient_pairs, gradients, pair_products, pairs_are_cheaper, squares
+from .uses import (
+    PAIR_BLOCK,
+    Place,
+    Use,
+    gradient_pairs,
+    gradients,
+    pair_products,
+    pairs_are_cheaper,
+    squares,
+)
 
 # Numbers per row of the gradients by some channels and one entry of a filter.
 GRADIENT_BLOCK = 2**14

@@ -125,7 +125,7 @@ class Recorder(TorchFunctionMode):
         out = func(*args, **kwargs)
         if not used or not any(True for _ in _tensors(out)):
             return out
-        affine = _AFFINE[func](*args, **kwargs) if func in _AFFINE else None
+        affine = _affine(func, args, kwargs)
         if affine is not None and self._note(affine, out, used):
             return out.clone()
         self.others |= dict.fromkeys(used, getattr(func, "__name__", str(func)))
@@ -149,23 +149,23 @@ class _Affine:
     layout: Layout
 
 
-def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> _Affine | None:
-    return _Affine(input, weight, bias, Layout(1)) if weight.ndim == 2 else None
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> _Affine | None:
+    return _Affine(x, weight, bias, Layout(1)) if weight.ndim == 2 else None
 
 
 def _layer_norm(
-    input: Tensor,
+    x: Tensor,
     normalized_shape: Sequence[int],
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> _Affine:
-    x = F.layer_norm(input.detach(), normalized_shape, eps=eps)
-    return _Affine(x, weight, bias, Layout(len(normalized_shape), scales=True))
+    scaled = F.layer_norm(x.detach(), normalized_shape, eps=eps)
+    return _Affine(scaled, weight, bias, Layout(len(normalized_shape), scales=True))
 
 
 def _batch_norm(
-    input: Tensor,
+    x: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
     weight: Tensor | None = None,
@@ -174,25 +174,25 @@ def _batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> _Affine | None:
-    if training or input.ndim < 2:
+    if training or x.ndim < 2:
         return None
-    x = F.batch_norm(input.detach(), running_mean, running_var, eps=eps)
-    return _Affine(x, weight, bias, Layout(0, scales=True))
+    scaled = F.batch_norm(x.detach(), running_mean, running_var, eps=eps)
+    return _Affine(scaled, weight, bias, Layout(0, scales=True))
 
 
 def _group_norm(
-    input: Tensor,
+    x: Tensor,
     num_groups: int,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> _Affine:
-    x = F.group_norm(input.detach(), num_groups, eps=eps)
-    return _Affine(x, weight, bias, Layout(0, scales=True))
+    scaled = F.group_norm(x.detach(), num_groups, eps=eps)
+    return _Affine(scaled, weight, bias, Layout(0, scales=True))
 
 
 def _conv(
-    input: Tensor,
+    x: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Any = 1,
@@ -201,12 +201,19 @@ def _conv(
     groups: int = 1,
 ) -> _Affine | None:
     axes = weight.ndim - 2
-    if input.ndim != weight.ndim:
+    if x.ndim != weight.ndim:
         return None
     size, steps, apart = tuple(weight.shape[2:]), _each(stride, axes), _each(dilation, axes)
     around = _padding(padding, size, apart)
     layout = Layout(0, Filter(size, steps, apart, around, groups))
-    return _Affine(input, weight, bias, layout)
+    return _Affine(x, weight, bias, layout)
+
+
+def _affine(func: Any, args: Any, kwargs: Mapping[str, Any]) -> _Affine | None:
+    if func not in _AFFINE:
+        return None
+    named = {"x" if name == "input" else name: value for name, value in kwargs.items()}
+    return _AFFINE[func](*args, **named)
 
 
 def _each(value: int | Sequence[int], axes: int) -> tuple[int, ...]:

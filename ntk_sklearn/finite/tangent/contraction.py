@@ -105,14 +105,14 @@ class Contraction:
 
         With one position both have products of the same derivatives, which are formed once.
         """
-        beside = {
+        joined = {
             site.weight: site.bias
             for site in self.structure.sites
             if site is not None and site.weight in names and site.bias in names
             if {site.weight, site.bias} <= set(self.structure.structured)
-            if self._alone(site.weight) and self._alone(site.bias) and site.written[1] == 1
+            if self._alone(site.weight) and self._alone(site.bias)
+            if isinstance(a[site.weight], Use) and site.groups == site.written[1] == 1
         }
-        joined = {w: b for w, b in beside.items() if isinstance(a[w], Use) and a[w].groups == 1}
         for name in names:
             if name in joined:
                 yield _with_ones(a[name])

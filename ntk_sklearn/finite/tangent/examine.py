@@ -78,7 +78,9 @@ def examine(function: ModuleFunction, inputs: Any) -> Structure:
         If there are no rows; if outputs depend on other rows.
     """
     if not n_rows(inputs):
-        raise ValueError("inputs must have at least one row: a module is examined on the first ones")
+        raise ValueError(
+            "inputs must have at least one row: a module is examined on the first ones"
+        )
     three = take(inputs, torch.arange(_MORE, device=function.device) % n_rows(inputs))
     two = take(three, slice(_FEW))
     few = run(function, two, graph=False)[1]
@@ -119,7 +121,9 @@ def _sites(
     """Sites of all calls, and the parameters that have something else, with the reason."""
     others = {name: f"read by {what}" for name, what in (few.others | more.others).items()}
     seen = {name for call in more.calls for name in (call.weight, call.bias)}
-    others |= {name: "no call was seen" for name in function.values if name not in seen | set(others)}
+    others |= {
+        name: "no call was seen" for name in function.values if name not in seen | set(others)
+    }
     if [call.kind for call in few.calls] != [call.kind for call in more.calls]:
         return (None,) * len(more.calls), dict.fromkeys(
             function.values, "calls depend on the number of rows"
@@ -152,7 +156,11 @@ def _unlike_alone(
     names = [name for name in function.values if name not in others]
     made = parts([s for s, _ in known], names, [c for _, c in known], found)
     expected = _alone(function, names, rows, outputs, weights)
-    return [name for name in names if not _agree(_dense(made[name]), _by_tap(made[name], expected[name]))]
+    return [
+        name
+        for name in names
+        if not _agree(_dense(made[name]), _by_tap(made[name], expected[name]))
+    ]
 
 
 def _alone(

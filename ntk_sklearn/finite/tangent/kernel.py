@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..._validation import parse_budget
 from . import forms
 from .examine import Structure, examine
-from .function import Inputs, ModuleFunction, n_rows, take
+from .function import Inputs, ModuleFunction, n_rows
 from .operator import TangentOperator
 from .plan import PASS_BYTES, Plan, Task, check_form, make_plan, told
 from .sizes import Sizes

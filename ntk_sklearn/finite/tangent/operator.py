@@ -43,12 +43,10 @@ class _Side:
         return torch.cat(found) if found else direction.new_zeros(0)
 
 
-class TangentOperator(LinearOperator):  # type: ignore[misc]
+class TangentOperator(LinearOperator):
     """Products of the kernel (n * k, m * k), by sample and then by output, with vectors."""
 
-    def __init__(
-        self, function: ModuleFunction, left: Any, right: Any, k: int, step: int
-    ) -> None:
+    def __init__(self, function: ModuleFunction, left: Any, right: Any, k: int, step: int) -> None:
         self._left = _Side(function, left, k, step)
         self._right = _Side(function, right, k, step)
         dtype = torch.empty(0, dtype=function.dtype).numpy().dtype

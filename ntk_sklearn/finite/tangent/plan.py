@@ -256,13 +256,15 @@ def told(plan: Plan, structure: Structure) -> str:
     """A plan in words."""
     lines = [f"{plan.method}: {plan.why}"]
     if plan.method == "structured":
-        lines += [f"gradients row by row of {name}: {why}" for name, why in structure.others.items()]
+        lines += [
+            f"gradients row by row of {name}: {why}" for name, why in structure.others.items()
+        ]
     if not structure.vectorized and (structure.others or plan.method != "structured"):
         lines.append("torch.func.vmap does not follow this module: rows one after another")
     for step in plan.passes:
         what = "all parameters" if len(plan.passes) == 1 else ", ".join(step.names)
         lines.append(
             f"{what}: tiles of {step.side} rows and columns, {step.memory / 2**20:.3g} of "
-            f"{plan.budget / 2**20:.3g} MB"
+            f"{plan.budget / 2**20:.4g} MB"
         )
     return "\n".join(lines)

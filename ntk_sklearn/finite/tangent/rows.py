@@ -45,9 +45,7 @@ def _vectorized(function: ModuleFunction, names: Sequence[str], inputs: Any) -> 
 
 
 def _looped(function: ModuleFunction, names: Sequence[str], inputs: Any) -> dict[str, Tensor]:
-    rows = [
-        _of_row(function, names, take(inputs, slice(i, i + 1))) for i in range(n_rows(inputs))
-    ]
+    rows = [_of_row(function, names, take(inputs, slice(i, i + 1))) for i in range(n_rows(inputs))]
     return {name: torch.stack(several) for name, *several in zip(names, *rows, strict=True)}
 
 
@@ -64,6 +62,4 @@ def gradients(output: Tensor, leaves: list[Tensor]) -> list[Tensor]:
     """Derivatives of one number; zero by what it does not depend on."""
     if not output.requires_grad:
         return [torch.zeros_like(leaf) for leaf in leaves]
-    return list(
-        torch.autograd.grad(output, leaves, retain_graph=True, materialize_grads=True)
-    )
+    return list(torch.autograd.grad(output, leaves, retain_graph=True, materialize_grads=True))

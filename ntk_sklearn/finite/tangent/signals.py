@@ -91,17 +91,13 @@ def written(site: Site, d: Tensor) -> Tensor:
     return rows.reshape(*rows.shape[:3], -1).contiguous()
 
 
-def run(
-    function: ModuleFunction, inputs: Any, *, graph: bool = True
-) -> tuple[Tensor, Recorder]:
+def run(function: ModuleFunction, inputs: Any, *, graph: bool = True) -> tuple[Tensor, Recorder]:
     """Outputs (n, k) and the calls on the way."""
     with torch.inference_mode(False), torch.set_grad_enabled(graph), Recorder(function.values) as r:
         return function(function.values, inputs), r
 
 
-def derivatives(
-    outputs: Tensor, ends: Sequence[Tensor], batched: bool
-) -> list[Tensor]:
+def derivatives(outputs: Tensor, ends: Sequence[Tensor], batched: bool) -> list[Tensor]:
     """Of all outputs (n, k) by intermediate results of the rows, (k, *shape)."""
     n, k = outputs.shape
     if not outputs.requires_grad or not ends:

@@ -83,7 +83,9 @@ class VectorProducts:
         at = {name: self.function.values[name] for name in directions}
 
         def along(direction: dict[str, Tensor]) -> Tensor:
-            moved = jvp(lambda v: self.function({**self.function.values, **v}, x), (at,), (direction,))
+            moved = jvp(
+                lambda v: self.function({**self.function.values, **v}, x), (at,), (direction,)
+            )
             tangent: Tensor = moved[1]
             return tangent
 

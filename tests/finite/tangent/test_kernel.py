@@ -32,7 +32,7 @@ def close(found, expected, tolerance=1e-10):
 
 
 def symmetric(gram, diag, form):
-    """The Gram as one matrix, or one for each output, is symmetric bit by bit with this diagonal."""
+    """The Gram, or that of each output, is symmetric bit by bit with this diagonal."""
     n = len(gram)
     stack = {"full": lambda: gram.reshape(1, n * diag.shape[-1], -1),
              "diagonal": lambda: gram.permute(2, 0, 1)}.get(form, lambda: gram[None])()  # fmt: skip
@@ -106,7 +106,8 @@ def test_rows_behind_positions_are_not_taken_for_rows_in_front():
     ntk = EmpiricalNTK(module("other axes"))
     others = ntk._structure(ntk.function.prepare(rows("other axes", 2))).others
     assert {"across.weight", "across.bias"} <= set(others)
-    assert "within.weight" not in others and "attention.linear1.weight" not in others
+    assert "within.weight" not in others
+    assert "attention.linear1.weight" not in others
 
 
 @pytest.mark.parametrize("name", ["tied", "residual", "two inputs"])
@@ -148,7 +149,8 @@ def test_operator_takes_rows_in_pieces():
 def test_arrays_give_arrays_and_tensors_tensors():
     built, x = module("dense"), rows("dense", 4)
     ntk = EmpiricalNTK(built)
-    assert isinstance(ntk(x), torch.Tensor) and isinstance(ntk.diag(x), torch.Tensor)
+    assert isinstance(ntk(x), torch.Tensor)
+    assert isinstance(ntk.diag(x), torch.Tensor)
     for found in (ntk(x.numpy()), ntk(x.numpy(), x.numpy()), ntk.by_layer(x.numpy())["0"]):
         assert isinstance(found, np.ndarray)
     np.testing.assert_array_equal(ntk(x.numpy()), ntk(x).numpy())
@@ -162,7 +164,9 @@ def test_inputs_by_keyword():
 
 
 def test_of_a_layer_tree_it_is_the_mean_over_outputs():
-    tree = Serial(Conv(3, w_std=1.4, b_std=0.3), Activation("relu"), GlobalAvgPool(), Dense(b_std=0.2))
+    tree = Serial(
+        Conv(3, w_std=1.4, b_std=0.3), Activation("relu"), GlobalAvgPool(), Dense(b_std=0.2)
+    )
     built = to_module(tree, (2, 5, 4), width=6, n_outputs=3, random_state=0)
     x = torch.randn(4, 2, 5, 4, dtype=torch.float64)
     for method in METHODS:
@@ -284,10 +288,15 @@ def test_the_module_is_not_touched(name):
         else:
             ntk(x), ntk.diag(x), ntk.operator(x) @ np.ones(len(x) * explicit(built, x).shape[1])
     after = built.state_dict(keep_vars=True)
-    assert all(after[n].data_ptr() == at and torch.equal(after[n], t) for n, (at, t) in state.items())
+    assert all(
+        after[n].data_ptr() == at and torch.equal(after[n], t) for n, (at, t) in state.items()
+    )
     assert all(p.grad is None and type(p) is kinds[n] for n, p in built.named_parameters())
-    assert hooks == {p: len(m._forward_hooks) + len(m._backward_hooks) for p, m in built.named_modules()}
-    assert built.training == (name == "broken") and calls
+    assert hooks == {
+        p: len(m._forward_hooks) + len(m._backward_hooks) for p, m in built.named_modules()
+    }
+    assert built.training == (name == "broken")
+    assert calls
 
 
 class Centred(nn.Module):
@@ -347,12 +356,17 @@ def test_explain_names_method_reason_tiles_and_memory():
     told = EmpiricalNTK(built, outputs="full", method="structured").explain(rows("tied", 4))
     assert told.startswith("structured: as asked for (jacobian ")
     assert "gradients row by row of scale: read by mul" in told
-    assert "all parameters: tiles of 4 rows and columns" in told and told.endswith("MB")
-    assert "rows one after another" in EmpiricalNTK(module("recurrent")).explain(rows("recurrent", 4))
+    assert "all parameters: tiles of 4 rows and columns" in told
+    assert told.endswith("MB")
+    assert "rows one after another" in EmpiricalNTK(module("recurrent")).explain(
+        rows("recurrent", 4)
+    )
 
 
 def test_auto_takes_the_fewest_operations():
-    wide = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    wide = nn.Sequential(
+        nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)
+    )
     x = torch.randn(20, 4)
     assert EmpiricalNTK(wide, outputs="full").explain(x).startswith("structured: fewest")
     attention = nn.TransformerEncoderLayer(16, 2, 16, batch_first=True).eval()
