@@ -108,7 +108,8 @@ class Contraction:
         joined = {
             site.weight: site.bias
             for site in self.structure.sites
-            if site is not None and site.weight in names and site.bias in names
+            if site is not None and site.weight is not None and site.bias is not None
+            if {site.weight, site.bias} <= set(names)
             if {site.weight, site.bias} <= set(self.structure.structured)
             if self._alone(site.weight) and self._alone(site.bias)
             if isinstance(a[site.weight], Use) and site.groups == site.written[1] == 1
