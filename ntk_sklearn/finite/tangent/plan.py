@@ -174,7 +174,8 @@ def _one_pass(task: Task, names: tuple[str, ...], structured: bool) -> Pass | No
     kept = [*map(sizes.kept, affine), *(sizes.k * sizes.numel([name]) for name in others)]
     graph = 2 * sizes.structure.saved + task.itemsize * 2 * sizes.passing(affine)
     if others:
-        work = sizes.k * (sizes.structure.saved + task.itemsize * sizes.numel(others))
+        # gradients as vmap returns them, as they are kept, and a copy on the way
+        work = sizes.k * (sizes.structure.saved + 3 * task.itemsize * sizes.numel(others))
         graph = max(graph, 2 * sizes.structure.saved + work)
     rows = max(1, min(PASS_BYTES, task.budget // 4) // max(graph, 1))
     stack = {"full": sizes.k**2, "diagonal": sizes.k}.get(sizes.form, 1)
@@ -197,9 +198,10 @@ def _one_pass(task: Task, names: tuple[str, ...], structured: bool) -> Pass | No
 
 def _vector_passes(task: Task) -> tuple[Pass, ...]:
     sizes, structure = task.sizes, task.sizes.structure
-    moving = 2 * sizes.k * structure.saved
+    moving = 4 * sizes.k * structure.saved  # activations, their derivatives, and copies of both
     rows = max(1, min(PASS_BYTES, task.budget // 8) // max(moving, 1))
-    column = 2 * task.itemsize * sizes.k * sizes.numel(task.all_names) + rows * moving
+    # gradients as vmap returns them, as they are kept, and as copies on both ways
+    column = 4 * task.itemsize * sizes.k * sizes.numel(task.all_names) + rows * moving
     columns = max(1, min(PASS_BYTES, task.budget // 4) // column)
 
     def memory(side: int) -> int:

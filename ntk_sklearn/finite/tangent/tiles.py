@@ -74,7 +74,9 @@ def _tiles(
                 total = _zeros(step, form, rows, cols, k)
                 step.engine.products(total, names, left, right)
                 found[name] = forms.shaped(total, form, k)
+            del right  # before the next one is made
             yield rows, cols, found
+        del left
 
 
 def _on_diagonal(
