@@ -296,7 +296,7 @@ def test_the_module_is_not_touched(name):
         p: len(m._forward_hooks) + len(m._backward_hooks) for p, m in built.named_modules()
     }
     assert built.training == (name == "broken")
-    assert calls
+    assert calls or name == "broken"  # a hook of the user's runs
 
 
 class Centred(nn.Module):
