@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from math import prod
 from numbers import Integral
@@ -14,6 +15,9 @@ from sklearn.utils.validation import check_array
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
 
 
 def flatten_images(X: ArrayLike, channel_axis: int = 1) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -189,3 +193,22 @@ def all_or_nothing(fit: Callable[P, R]) -> Callable[P, R]:
             raise
 
     return guarded
+
+
+def parse_budget(memory_budget: int | float | str | None) -> int | None:
+    """A budget in bytes from a number of bytes or a string such as "2GB"; None stays None.
+
+    Raises
+    ------
+    ValueError
+        If it is not positive or not understood.
+    """
+    if memory_budget is None:
+        return None
+    found = re.fullmatch(rf"\s*({_NUMBER})\s*([KMGT]?B|)\s*", str(memory_budget), re.IGNORECASE)
+    if isinstance(memory_budget, bool) or found is None or float(found[1]) <= 0:
+        raise ValueError(
+            f"memory_budget must be a positive number of bytes or a string like '2GB', got "
+            f"{memory_budget!r}"
+        )
+    return int(float(found[1]) * _UNITS[found[2].upper()])

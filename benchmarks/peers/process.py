@@ -26,9 +26,13 @@ class Peer:
         How it is called in the results.
     flags : str
         Of XLA.
+    worker : Path
+        What runs there.
     """
 
-    def __init__(self, python: Path, dtype: str, library: str, flags: str = "") -> None:
+    def __init__(
+        self, python: Path, dtype: str, library: str, flags: str = "", worker: Path = WORKER
+    ) -> None:
         self.library = library
         self.dtype = dtype
         self._folder = tempfile.TemporaryDirectory()
@@ -36,7 +40,7 @@ class Peer:
         environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
         environment.pop("PYTHONPATH", None)  # of this environment's packages
         self._process = subprocess.Popen(
-            [str(python), str(WORKER), dtype],
+            [str(python), str(worker), dtype],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -83,14 +87,22 @@ class Peer:
         np.save(path, array.astype(self.dtype))
         return str(path)
 
-    def seconds(self) -> float:
-        """Wall time of one call of what was prepared, measured over there."""
-        return float(self._ask("seconds"))
+    def prepare_empirical(
+        self, network: dict[str, Any], implementation: int, arrays: dict[str, np.ndarray]
+    ) -> None:
+        """Send inputs and parameters, compile an empirical kernel, and call once."""
+        path = Path(self._folder.name) / "arrays.npz"
+        np.savez(path, **arrays)
+        self._ask("prepare", network_of=network, implementation=implementation, arrays=str(path))
 
-    def values(self) -> np.ndarray:
-        """(quantities, n, m)."""
+    def seconds(self, **which: Any) -> float:
+        """Wall time of one call of what was prepared, measured over there."""
+        return float(self._ask("seconds", **which))
+
+    def values(self, **which: Any) -> np.ndarray:
+        """(quantities, n, m), or an empirical kernel (n, n, k, k)."""
         path = Path(self._folder.name) / "values.npy"
-        self._ask("values", path=str(path))
+        self._ask("values", path=str(path), **which)
         return np.load(path)
 
     def versions(self) -> dict[str, str]:

@@ -78,15 +78,19 @@ class Session:
 
     def versions(self) -> dict[str, str]:
         """What is installed here."""
-        names = ("neural-tangents", "jax", "jaxlib", "numpy")
-        return {"python": platform.python_version(), **{n: metadata.version(n) for n in names}}
+        return versions()
 
 
-def main() -> None:
+def versions() -> dict[str, str]:
+    """Of Python and of what is measured."""
+    names = ("neural-tangents", "jax", "jaxlib", "numpy")
+    return {"python": platform.python_version(), **{n: metadata.version(n) for n in names}}
+
+
+def answer(session: Any) -> None:
     """Answer until the other side closes the pipe."""
     replies, sys.stdout = sys.stdout, sys.stderr
     jax.config.update("jax_enable_x64", sys.argv[1] == "float64")
-    session = Session()
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -98,4 +102,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    answer(Session())

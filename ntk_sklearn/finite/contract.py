@@ -2,26 +2,34 @@ r"""Products of the gradients of one layer's parameters, without the gradients o
 
 With inputs h and derivatives d of an output by the pre-activations, the gradient by the weights
 of a dense layer is the outer product d h^T, so that products of gradients are
-``<d, d'> <h, h'>``. For a convolution it is a sum over positions, ``sum_o d(o) patch(o)^T``, and
-there are two ways: sum over pairs of positions, or form the gradients for some entries of the
-filter and some channels at a time. The cheaper one is taken; neither holds more than a piece.
+``<d, d'> <h, h'>``. For a convolution it is a sum over positions; see `uses`. The cheaper of two
+ways is taken; neither holds more than a piece.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import reduce, singledispatch
-from math import isqrt, prod
+from functools import singledispatch
+from math import prod
 
-import torch
 from torch import Tensor
 
 from .affine import Affine, ConvModule, DenseModule
+from .uses import (
+    PAIR_BLOCK,
+    Place,
+    Use,
+    gradient_pairs,
+    gradients,
+    pair_products,
+    pairs_are_cheaper,
+    squares,
+)
 
 # Numbers per row of the gradients by some channels and one entry of a filter.
 GRADIENT_BLOCK = 2**14
-# Numbers of the products of pairs of positions that are formed at a time.
-PAIR_BLOCK = 2**21
+
+__all__ = ["GRADIENT_BLOCK", "PAIR_BLOCK", "bias_gradients", "by_positions", "weight_products"]
+__all__ += ["weight_squares"]
 
 
 @singledispatch
@@ -54,66 +62,31 @@ def _(layer: DenseModule, h: Tensor, d: Tensor) -> Tensor:
 
 @weight_products.register
 def _(layer: ConvModule, h: Tensor, d: Tensor, h2: Tensor, d2: Tensor) -> Tensor:
+    a = _use(layer, h, d)
+    b = a if h is h2 else _use(layer, h2, d2)  # a Gram: the rows' derivatives are the same, too
     if by_positions(layer, d.shape[1]):
-        return _position_products(layer, h, d, h2, d2)
+        return pair_products(a, b, "trace")
     total = h.new_zeros(len(h), len(h2))
-    if h is h2:  # a Gram: the rows' derivatives are the same, too
-        return reduce(lambda t, g: t.addmm_(g, g.mT), _gradients(layer, h, d), total)
-    for left, right in zip(_gradients(layer, h, d), _gradients(layer, h2, d2), strict=True):
-        total.addmm_(left, right.mT)
+    for left, right in gradient_pairs(a, b, GRADIENT_BLOCK):
+        total.addmm_(left[:, 0], right[:, 0].mT)
     return total
 
 
 @weight_squares.register
 def _(layer: ConvModule, h: Tensor, d: Tensor) -> Tensor:
-    if not by_positions(layer, d.shape[1]):
-        return sum((g.square().sum(1) for g in _gradients(layer, h, d)), h.new_zeros(len(h)))
-    step = max(1, PAIR_BLOCK // prod(layer.out_shape[1:]) ** 2)
-    found = []
-    for x, t in zip(layer.pad(h).split(step), d.flatten(2).split(step), strict=True):
-        patches = reduce(torch.add, (p.mT @ p for p in _patches(layer, x)))
-        found.append((patches * (t.mT @ t)).sum((1, 2)))
-    return torch.cat(found)
+    use = _use(layer, h, d)
+    if by_positions(layer, d.shape[1]):
+        return squares(use)[:, 0]
+    found = (g[:, 0].square().sum(1) for g in gradients(use, GRADIENT_BLOCK))
+    return sum(found, h.new_zeros(len(h)))
 
 
 def by_positions(layer: ConvModule, channels: int) -> bool:
     """Whether pairs of positions cost fewer operations per pair of rows than gradients."""
-    pairs, patch = prod(layer.out_shape[1:]) ** 2, prod(layer.weight.shape[1:])
-    return pairs * (channels + patch) < channels * patch
+    return pairs_are_cheaper(prod(layer.out_shape[1:]), channels, prod(layer.weight.shape[1:]))
 
 
-def _patches(layer: ConvModule, padded: Tensor) -> Iterator[Tensor]:
-    """For every entry of the filter what it reads, (n, in_channels, positions)."""
-    for tap in layer.taps():
-        yield padded[tap].flatten(2)
-
-
-def _gradients(layer: ConvModule, h: Tensor, d: Tensor) -> Iterator[Tensor]:
-    """Gradients by the weights, (n, some of them) at a time."""
-    step = max(1, GRADIENT_BLOCK // layer.in_shape[0])
-    for patch in _patches(layer, layer.pad(h)):
-        for part in d.flatten(2).split(step, dim=1):
-            yield (part @ patch.mT).flatten(1)
-
-
-def _position_products(layer: ConvModule, h: Tensor, d: Tensor, h2: Tensor, d2: Tensor) -> Tensor:
-    """Sum over pairs of positions of <d(o), d'(o')> <patch(o), patch'(o')>."""
-    positions = prod(layer.out_shape[1:])
-    step = max(1, isqrt(PAIR_BLOCK) // positions)
-    total = h.new_empty(len(h), len(h2))
-    x, x2, t, t2 = layer.pad(h), layer.pad(h2), d.flatten(2), d2.flatten(2)
-    for i in range(0, len(h), step):
-        for j in range(0, len(h2), step):
-            rows, cols = slice(i, i + step), slice(j, j + step)
-            product = _outer(t[rows], t2[cols])
-            taps = zip(_patches(layer, x[rows]), _patches(layer, x2[cols]), strict=True)
-            product *= reduce(torch.add, (_outer(p, q) for p, q in taps))
-            blocks = product.unflatten(1, (-1, positions)).unflatten(0, (-1, positions))
-            total[rows, cols] = blocks.sum((1, 3))
-    return total
-
-
-def _outer(a: Tensor, b: Tensor) -> Tensor:
-    """Products over the channels of (n, c, p) and (m, c, p), (n * p, m * p)."""
-    left, right = a.transpose(0, 1).flatten(1), b.transpose(0, 1).flatten(1)
-    return left.mT @ right
+def _use(layer: ConvModule, h: Tensor, d: Tensor) -> Use:
+    """All outputs as channels of one: the kernels are sums over them."""
+    place = Place(layer.pad(h), tuple(layer.taps()))
+    return Use((place,), d.flatten(2)[:, None])

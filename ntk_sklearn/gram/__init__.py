@@ -4,7 +4,6 @@ from .compute import compute_diagonal, compute_matrix
 from .memory import (
     available_memory,
     concurrent_side,
-    parse_budget,
     tile_bytes,
     tile_side,
     workspace_budget,
@@ -21,7 +20,6 @@ __all__ = [
     "compute_matrix",
     "concurrent_side",
     "n_tiles",
-    "parse_budget",
     "pieces",
     "reporting",
     "tile_bytes",

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from sklearn import get_config
 
-_UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 # Tiles that may run at once, of which the workspace is the memory: a constant, so that tiles, and
 # with them the last bits of a matrix, do not depend on the number of threads.
 MOST_AT_ONCE = 16
@@ -18,27 +16,6 @@ MOST_AT_ONCE = 16
 TILES_PER_THREAD = 4
 # Columns that engines put side by side in a vector.
 LANES = 16
-
-_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
-
-
-def parse_budget(memory_budget: int | float | str | None) -> int | None:
-    """A budget in bytes from a number of bytes or a string such as "2GB"; None stays None.
-
-    Raises
-    ------
-    ValueError
-        If it is not positive or not understood.
-    """
-    if memory_budget is None:
-        return None
-    found = re.fullmatch(rf"\s*({_NUMBER})\s*([KMGT]?B|)\s*", str(memory_budget), re.IGNORECASE)
-    if isinstance(memory_budget, bool) or found is None or float(found[1]) <= 0:
-        raise ValueError(
-            f"memory_budget must be a positive number of bytes or a string like '2GB', got "
-            f"{memory_budget!r}"
-        )
-    return int(float(found[1]) * _UNITS[found[2].upper()])
 
 
 def available_memory() -> int:

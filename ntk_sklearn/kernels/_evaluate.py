@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .._validation import parse_budget
 from ..architecture import Layer, Shape, ShapeError, check_random_outputs, infer_shape
 from ..backends import (
     EmpiricalEvaluator,
@@ -34,7 +35,6 @@ from ..gram import (
     compute_matrix,
     concurrent_side,
     n_tiles,
-    parse_budget,
     reporting,
     tile_bytes,
     tile_side,

@@ -15,6 +15,7 @@ from ntk_sklearn.finite import (
     empirical_ntk,
     signals,
     to_module,
+    uses,
 )
 
 WIDTH = 6
@@ -49,7 +50,7 @@ def test_both_contractions_of_convolutions_agree(
     module, x, z = network(name), rows(name, 4), rows(name, 3, seed=1)
     monkeypatch.setattr(contract, "by_positions", lambda layer, channels: by_positions)
     monkeypatch.setattr(contract, "GRADIENT_BLOCK", 20)
-    monkeypatch.setattr(contract, "PAIR_BLOCK", 500)
+    monkeypatch.setattr(uses, "PAIR_BLOCK", 500)
     assert close(empirical_ntk(module, x, z), jacobian_ntk(module, x, z))
     gram = empirical_ntk(module, x)
     assert close(gram.diagonal(), jacobian_ntk(module, x, x).diagonal())

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from sklearn import config_context
 
+from ntk_sklearn._validation import parse_budget
 from ntk_sklearn.gram import (
     concurrent_side,
     memory,
     n_tiles,
-    parse_budget,
     tile_bytes,
     tile_side,
     workspace_budget,

@@ -1,0 +1,65 @@
+"""K v without K: a derivative along a gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse.linalg import LinearOperator
+from torch import Tensor
+
+from .function import ModuleFunction, n_rows, take
+from .jacobian import Jacobian
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Rows of a Jacobian, a few at a time."""
+
+    function: ModuleFunction
+    inputs: Any
+    k: int
+    step: int
+
+    def _jacobians(self) -> list[tuple[slice, Jacobian]]:
+        starts = range(0, n_rows(self.inputs), self.step)
+        several = [slice(start, start + self.step) for start in starts]
+        values = self.function.values
+        return [(s, Jacobian(self.function, values, take(self.inputs, s))) for s in several]
+
+    def pull(self, vector: Tensor) -> Tensor:
+        """J^T u (n_parameters,)."""
+        u = vector.reshape(n_rows(self.inputs), self.k)
+        total = u.new_zeros(self.function.n_parameters)
+        for rows, J in self._jacobians():
+            total += J.vjp(u[rows])
+        return total
+
+    def push(self, direction: Tensor) -> Tensor:
+        """J v (n * k,)."""
+        found = [J.jvp(direction).flatten() for _, J in self._jacobians()]
+        return torch.cat(found) if found else direction.new_zeros(0)
+
+
+class TangentOperator(LinearOperator):
+    """Products of the kernel (n * k, m * k), by sample and then by output, with vectors."""
+
+    def __init__(self, function: ModuleFunction, left: Any, right: Any, k: int, step: int) -> None:
+        self._left = _Side(function, left, k, step)
+        self._right = _Side(function, right, k, step)
+        dtype = torch.empty(0, dtype=function.dtype).numpy().dtype
+        super().__init__(dtype, (n_rows(left) * k, n_rows(right) * k))
+
+    def _matvec(self, x: np.ndarray) -> np.ndarray:
+        return self._through(self._right, self._left, x)
+
+    def _rmatvec(self, x: np.ndarray) -> np.ndarray:
+        return self._through(self._left, self._right, x)
+
+    def _through(self, source: _Side, target: _Side, x: np.ndarray) -> np.ndarray:
+        function = source.function
+        vector = torch.from_numpy(np.array(x).reshape(-1)).to(function.device, function.dtype)
+        found: np.ndarray = target.push(source.pull(vector)).cpu().numpy()
+        return found
