@@ -100,9 +100,9 @@ def test_norms_are_factors_without_biases_only():
 # In v = (2 / s) (1 - c)^(-1/2) that is v -> v + 1 + 3/2 / v + beta / v^2 + ... with
 # beta = 5/2 + 9 pi^2 / 40, so that v - 3/2 log v + (beta - 3/2) / v grows by 1 up to O(v^-3):
 # v = L + 3/2 log L + O(1), and 1 - c = 9 pi^2 / (2 L^2) (1 - 3 log L / L + O(1 / L)).
-# The NTK, where the NNGP of an input with itself is 1, goes by theta -> kappa_1 + kappa_0 theta with
-# kappa_0 = 1 - 3 / v - 9 pi^2 / 8 / v^3 - ...; this is solved by v / 4 - 1/8 - m / v + O(v^-2), where
-# the terms of order v^-2 determine m. Unscaled skips take the means of c and theta with these, and
+# The NTK, where the NNGP of an input with itself is 1, goes by theta -> kappa_1 + kappa_0 theta;
+# kappa_0 = 1 - 3 / v - 9 pi^2 / 8 / v^3 - ... Solved by v / 4 - 1/8 - m / v + O(v^-2), where the
+# terms of order v^-2 determine m. Unscaled skips take the means of c and theta with these, and
 # their readout adds c to theta.
 
 SQUARE = 9 * np.pi**2 / 2
