@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backends import Quantity
 from ._arrays import as_curves, as_labels, as_numbers, check_choice, named
 from ._axes import Display, curve_colors, line_style, show_legend, whole_ticks
 from ._profiles import against_angles, against_shifts
@@ -140,7 +141,7 @@ class KernelProfileDisplay(Display):
         angles: Any = None,
         image: Any = None,
         shifts: Any = None,
-        quantity: str = "ntk",
+        quantity: Quantity = "ntk",
         normalize: bool = False,
         ax: Axes | None = None,
         **kwargs: Any,
@@ -206,7 +207,7 @@ class KernelProfileDisplay(Display):
         depths: Any,
         *,
         angle: float = math.pi / 2,
-        quantity: str = "ntk",
+        quantity: Quantity = "ntk",
         normalize: bool = False,
         ax: Axes | None = None,
         **kwargs: Any,
