@@ -16,8 +16,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from ntk_sklearn import NNGPRegressor, NTKRegressor
-from ntk_sklearn.finite import empirical_ntk, to_module
-from ntk_sklearn.kernels import NTK
+from ntk_sklearn.finite import to_module
+from ntk_sklearn.kernels import NTK, sphere_spectrum
 from ntk_sklearn.networks import Convolutional, FullyConnected
 from ntk_sklearn.plotting import (
     GramDisplay,
@@ -28,6 +28,7 @@ from ntk_sklearn.plotting import (
     TrainingDynamicsDisplay,
     WidthConvergenceDisplay,
 )
+from ntk_sklearn.studies import width_convergence
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -60,10 +61,7 @@ def shifts(ax: plt.Axes) -> None:
 
 def sphere(ax: plt.Axes) -> None:
     """One bias-free hidden layer of relu, on the circle."""
-    turn = 2 * np.pi * np.arange(8192) / 8192
-    points = np.column_stack([np.cos(turn), np.sin(turn)])
-    row = NTK(FullyConnected(1, b_std=0.0))(points[:1], points)[0]
-    SpectrumDisplay.from_sphere(np.fft.rfft(row).real[:61] / len(row), dimension=2, ax=ax)
+    SpectrumDisplay.from_sphere(sphere_spectrum(FullyConnected(1, b_std=0.0), 2), ax=ax)
 
 
 def training(ax: plt.Axes) -> None:
@@ -105,16 +103,8 @@ def phases(ax: plt.Axes) -> None:
 
 
 def widths(ax: plt.Axes) -> None:
-    limit, values = NTK(ERF)(ROWS), np.array([32, 64, 128, 256, 512, 1024])
-    errors = np.array([[error(width, seed, limit) for seed in range(20)] for width in values])
-    law = np.polyfit(np.repeat(np.log(values), 20), np.log(errors).ravel(), 1)
-    WidthConvergenceDisplay(values, errors, slope=law[0], intercept=law[1]).plot(ax)
-
-
-def error(width: int, seed: int, limit: np.ndarray) -> float:
-    module = to_module(ERF.build(), (5,), int(width), random_state=seed)
-    kernel = empirical_ntk(module, torch.tensor(ROWS)).detach().numpy()
-    return float(np.linalg.norm(kernel - limit) / np.linalg.norm(limit))
+    result = width_convergence(ERF, ROWS, (32, 64, 128, 256, 512, 1024), n_draws=20)
+    WidthConvergenceDisplay.from_study(result, ax=ax)
 
 
 PANELS = {

@@ -72,7 +72,7 @@ def test_networks_train_by_the_plan(sines, rate, order, monkeypatch):
 
 
 def test_tables(monkeypatch, capsys):
-    sizes = {"runs": 2, "steps": 16, "width": 16, "digits": 64, "epochs": 2}
+    sizes = {"runs": 2, "steps": 8, "width": 8, "digits": 32, "epochs": 2}
     given = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), *given])
     EXAMPLE["main"]()

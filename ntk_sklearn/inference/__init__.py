@@ -18,6 +18,7 @@ from .evidence import (
     merged_log_evidence,
 )
 from .filters import gradient_descent, gradient_flow, heavy_ball, momentum_flow
+from .funk_hecke import funk_hecke
 from .generalization import LearningCurve, learning_curve
 from .gramian import ObservedModes, observability_gramian, observed_modes
 from .harmonics import gegenbauer, multiplicities
@@ -39,7 +40,7 @@ from .posterior import Posterior, condition, posterior_covariance, posterior_var
 from .ridge import RidgeSolution, mean_diagonal, solve_ridge
 from .schedule import Schedule, max_learning_rate
 from .spectrum import Spectrum, kernel_spectrum, spectrum_of
-from .sphere import SphereSpectrum, funk_hecke
+from .sphere import SphereSpectrum
 from .targets import TargetScale, centred_one_hot, target_scale
 from .training import (
     TrainingModes,

@@ -35,6 +35,24 @@ class Schedule:
         rate = self.learning_rate / self.scale
         return lambda values: heavy_ball(values, t, rate, self.momentum)
 
+    def decay(self, values: np.ndarray) -> np.ndarray:
+        """By what -log |residual| grows in a unit of time, or in a step, for each eigenvalue.
+
+        Raises
+        ------
+        ValueError
+            With momentum modes oscillate, and no such number exists.
+        """
+        if self.momentum:
+            raise ValueError("learning times of modes are known without momentum only")
+        scaled: np.ndarray = values / self.scale
+        if self.learning_rate is None:
+            return scaled
+        step = self.learning_rate * scaled
+        with np.errstate(divide="ignore"):
+            large = np.log(np.abs(1.0 - step))  # of small steps it would lose digits
+        return -np.where(step < 0.5, np.log1p(-np.minimum(step, 0.5)), large)
+
     def bound(self, largest: float) -> float:
         """The learning rate from which on a mode with the `largest` eigenvalue diverges."""
         return 2.0 * (1.0 + self.momentum) * self.scale / largest if largest > 0 else np.inf

@@ -110,14 +110,12 @@ class Spectrum:
         Raises
         ------
         ValueError
-            For another fraction, and for momentum, with which modes oscillate.
+            For another fraction, a negative ridge, and momentum, with which modes oscillate.
         """
         if not 0.0 < fraction < 1.0:
             raise ValueError(f"fraction must be between 0 and 1, got {fraction!r}")
-        if schedule.momentum:
-            raise ValueError("learning times of modes are known without momentum only")
         rates = np.where(self.eigenvalues > 0, self.eigenvalues + _checked(ridge), 0.0)
-        decay = _decay(rates / schedule.scale, schedule.learning_rate)
+        decay = schedule.decay(rates)
         with np.errstate(divide="ignore"):
             return np.where(decay > 0, -np.log1p(-fraction) / decay, np.inf)
 
@@ -209,22 +207,6 @@ def spectrum_of(
     vectors = modes.root_weight[:, np.newaxis] * modes.system.vectors
     spread = targets.shape[1] * (vectors * (initial_covariance @ vectors)).sum(axis=0)[::-1]
     return Spectrum(values, coefficients, spread)
-
-
-def _decay(rates: np.ndarray, learning_rate: float | None) -> np.ndarray:
-    """By what -log of the residual of a mode grows in a unit of time, or in a step."""
-    if learning_rate is None:
-        return rates
-    step = learning_rate * rates
-    # the logarithm of |1 - step| keeps the digits of small steps
-    decay: np.ndarray = -np.where(step < 0.5, np.log1p(-np.minimum(step, 0.5)), _log_rest(step))
-    return decay
-
-
-def _log_rest(step: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore"):
-        found: np.ndarray = np.log(np.abs(1.0 - step))
-    return found
 
 
 def _checked(ridge: float) -> float:

@@ -1,36 +1,11 @@
-"""Spectra of rotation-invariant kernels on the circle and the sphere, by Funk-Hecke integrals.
-
-A kernel kappa(angle) on the sphere S^(p-1) has the spherical harmonics of degree k as
-eigenfunctions under the uniform probability measure, whatever kappa is, with the eigenvalue
-
-    mu_k = Gamma(p/2) / (sqrt(pi) Gamma((p-1)/2)) int_0^pi kappa(a) P_k(cos a) sin(a)^(p-2) da
-
-and the multiplicity N(p, k); P_k is the Gegenbauer polynomial with P_k(1) = 1 (Legendre's for
-p = 3, Chebyshev's for p = 2). The integrals are taken in the angle: in the cosine, kernels of
-networks with kinks have square roots at both ends, in the angle they are smooth.
-"""
+"""Eigenvalues of rotation-invariant kernels on the circle and the sphere, and their power laws."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaln
-
-from .harmonics import as_degree, as_dimension, gegenbauer, multiplicities
-
-Profile = Callable[[np.ndarray], np.ndarray]
-
-_NODES = 24  # of a panel
-_GRADED = 40  # halvings of the panel at an end, for kernels that are not smooth there
-_ENTRIES = 2**21  # of polynomials in memory at once
-# Rounding of a kernel's values and of the polynomials, which grows with the degree, in units of
-# their size: measured to be half of that.
-_ROUNDING, _PER_DEGREE = (factor * float(np.finfo(np.float64).eps) for factor in (8.0, 1.0 / 64.0))
-# Of eigenvalues in units of the largest: from here on the quadrature has not converged.
-_CONVERGED = 1e-9
 
 
 @dataclass(frozen=True)
@@ -74,6 +49,11 @@ class SphereSpectrum:
         """The share of the diagonal that the degrees above the last one have."""
         return self.diagonal - float(self.multiplicities @ self.eigenvalues)
 
+    @property
+    def offset(self) -> float:
+        """(p - 2) / 2: power laws are seen against k + offset."""
+        return (self.dimension - 2) / 2.0
+
     def slope(self, degrees: Iterable[int]) -> float:
         """Slope of log mu_k against log(k + (p - 2) / 2), by least squares over `degrees`.
 
@@ -85,112 +65,27 @@ class SphereSpectrum:
         Raises
         ------
         ValueError
+            As `power_law`.
+        """
+        return self.power_law(degrees)[0]
+
+    def power_law(self, degrees: Iterable[int]) -> tuple[float, float]:
+        """Slope and intercept: mu_k is about exp(intercept) (k + offset)^slope over `degrees`.
+
+        Raises
+        ------
+        ValueError
             For fewer than two degrees, degrees out of range, and eigenvalues that are not above
             their errors.
         """
         k = np.asarray(list(degrees), dtype=np.int64)
-        if len(k) < 2 or k.min() < 0 or k.max() >= len(self.eigenvalues):
+        first = 0 if self.offset > 0 else 1  # the logarithm of 0
+        if len(k) < 2 or k.min() < first or k.max() >= len(self.eigenvalues):
             raise ValueError(
-                f"degrees must be two or more from 0 to {len(self.eigenvalues) - 1}, got {k}"
+                f"degrees must be two or more from {first} to {len(self.eigenvalues) - 1}, got {k}"
             )
         lost = k[self.resolved[k] == 0]
         if len(lost):
             raise ValueError(f"the eigenvalues of the degrees {lost} are zero to rounding")
-        shifted = np.log(k + (self.dimension - 2) / 2.0)
-        return float(np.polyfit(shifted, np.log(self.eigenvalues[k]), 1)[0])
-
-
-def funk_hecke(profile: Profile, dimension: int, max_degree: int = 60) -> SphereSpectrum:
-    """The spectrum of any kernel on the sphere that depends on the angle alone.
-
-    Gauss-Legendre rules on panels of the angle, which become finer towards 0 and pi; two rules, one
-    with panels half as wide, are compared.
-
-    Parameters
-    ----------
-    profile : callable
-        kappa: values (m,) for angles (m,) in (0, pi), and at 0. A kernel of the cosine u is
-        ``lambda angles: kappa(np.cos(angles))``, and loses digits if it takes the arccosine again.
-        It may have any power of the angle at the ends, but should be smooth between them.
-    dimension : int
-        p >= 2, of the space around the sphere S^(p-1).
-    max_degree : int, default=60
-
-    Returns
-    -------
-    SphereSpectrum
-
-    Warns
-    -----
-    RuntimeWarning
-        If the two rules differ by more than 1e-9 of the largest eigenvalue.
-
-    Raises
-    ------
-    ValueError
-        For a dimension below 2, a negative degree, and values that are not finite or not (m,).
-
-    References
-    ----------
-    Müller, "Spherical harmonics", 1966 (Funk-Hecke); Bietti and Mairal, "On the inductive bias of
-    neural tangent kernels", 2019, appendix C.
-
-    Examples
-    --------
-    The Poisson kernel has the eigenvalues r^k in every dimension.
-
-    >>> poisson = lambda a: 0.75 / (1.25 - np.cos(a)) ** 1.5
-    >>> funk_hecke(poisson, dimension=3, max_degree=3).eigenvalues.round(12).tolist()
-    [1.0, 0.5, 0.25, 0.125]
-    """
-    p, last = as_dimension(dimension), as_degree(max_degree)
-    coarse, _ = _integrals(profile, p, last, panels=4 + last // 8)
-    fine, rounding = _integrals(profile, p, last, panels=2 * (4 + last // 8))
-    changed = np.abs(fine - coarse)
-    if changed.max() > _CONVERGED * np.abs(fine).max():
-        warnings.warn(
-            f"the eigenvalues are known to {changed.max():.3g} only: the kernel is not smooth "
-            "between the angles 0 and pi",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-    diagonal = float(_values(profile, np.zeros(1))[0])
-    return SphereSpectrum(p, fine, multiplicities(p, last), diagonal, changed + rounding)
-
-
-def _integrals(profile: Profile, p: int, last: int, panels: int) -> tuple[np.ndarray, np.ndarray]:
-    """mu_k (last + 1,), and what rounding of the values may have changed."""
-    angles, weights = _rule(panels)
-    log_area = gammaln(p / 2.0) - gammaln((p - 1) / 2.0) - 0.5 * np.log(np.pi)
-    weights = weights * np.exp(log_area) * np.sin(angles) ** (p - 2)
-    weighted = weights * _values(profile, angles)
-    found, size = np.zeros(last + 1), np.zeros(last + 1)
-    at_once = max(1, _ENTRIES // (last + 1))
-    for start in range(0, len(angles), at_once):
-        part = slice(start, start + at_once)
-        polynomials = gegenbauer(p, last, angles[part])
-        found += polynomials @ weighted[part]
-        size += np.abs(polynomials) @ np.abs(weighted[part])
-    return found, (_ROUNDING + _PER_DEGREE * np.arange(last + 1)) * size
-
-
-def _rule(panels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Angles and weights on [0, pi]; the panels at the ends are halved again and again."""
-    width = np.pi / panels
-    graded = width * 0.5 ** np.arange(_GRADED, 0, -1)
-    half = np.concatenate([[0.0], graded, width * np.arange(1, panels // 2 + 1)])
-    edges = np.concatenate([half, np.pi - half[::-1][1 - panels % 2 :]])
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    middle, reach = (edges[1:] + edges[:-1]) / 2.0, np.diff(edges) / 2.0
-    angles = middle[:, np.newaxis] + reach[:, np.newaxis] * nodes
-    return angles.ravel(), (reach[:, np.newaxis] * weights).ravel()
-
-
-def _values(profile: Profile, angles: np.ndarray) -> np.ndarray:
-    values = np.asarray(profile(angles), dtype=np.float64)
-    if values.shape != angles.shape or not np.isfinite(values).all():
-        raise ValueError(
-            f"profile must return finite values of shape {angles.shape} for angles of that shape, "
-            f"got shape {values.shape}"
-        )
-    return values
+        slope, intercept = np.polyfit(np.log(k + self.offset), np.log(self.eigenvalues[k]), 1)
+        return float(slope), float(intercept)

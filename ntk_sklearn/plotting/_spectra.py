@@ -1,4 +1,4 @@
-"""What is computed for spectra: eigenvalues, targets in their modes, slopes."""
+"""Spectra of what Displays are given: kernel matrices with targets, fitted estimators."""
 
 from __future__ import annotations
 
@@ -6,37 +6,43 @@ from typing import Any
 
 import numpy as np
 
-from ..solvers import eigendecompose
+from ..inference import Groups, Spectrum, TrainingModes, kernel_spectrum, spectrum_of
+from ..solvers import Eigensystem
 from ._arrays import as_numbers
+from ._grams import training_gram
 
 
-def even_slope(
-    values: np.ndarray, offset: float, degrees: tuple[float, float]
-) -> tuple[float, float]:
-    """Slope and intercept of log values against log(k + offset), over even degrees k."""
-    k = np.arange(len(values))
-    used = (k % 2 == 0) & (k >= max(degrees[0], 1)) & (k <= degrees[1])
-    if used.sum() < 2 or not (values[used] > 0).all():
-        raise ValueError(
-            f"fit={degrees} needs two even degrees with positive eigenvalues at least, among those "
-            f"from 1 to {len(values) - 1}"
-        )
-    slope, intercept = np.polyfit(np.log(k[used] + offset), np.log(values[used]), 1)
-    return float(slope), float(intercept)
-
-
-def decomposed(K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues, ascending, and eigenvectors of a symmetric matrix."""
-    system = eigendecompose(K)
-    return system.values, system.vectors
-
-
-def numeric_targets(y: Any, n: int) -> np.ndarray | None:
-    """Targets (n, n_targets), or None where there are none."""
+def matrix_spectrum(K: np.ndarray, y: Any) -> Spectrum:
+    """The spectrum of a matrix (n, n), with targets if there are any."""
     if y is None:
-        return None
-    ndim = 1 if np.ndim(y) == 1 else 2
-    targets = as_numbers(y, "y", ndim)
-    if len(targets) != n:
-        raise ValueError(f"y has {len(targets)} rows, the kernel matrix {n}")
-    return targets.reshape(n, -1)
+        return kernel_spectrum(K)
+    targets = as_numbers(y, "y", 1 if np.ndim(y) == 1 else 2)
+    if len(targets) != len(K):
+        raise ValueError(f"y has {len(targets)} rows, the kernel matrix {len(K)}")
+    return kernel_spectrum(K, targets)
+
+
+def estimator_spectrum(estimator: Any) -> Spectrum:
+    """What a fitted estimator learns, or its kernel alone; see `SpectrumDisplay.from_estimator`."""
+    if hasattr(estimator, "initial_") and hasattr(estimator, "weight_"):
+        return _trained(estimator)
+    K = training_gram(estimator)
+    if not hasattr(estimator, "group_"):
+        return kernel_spectrum(K)
+    first = np.unique(estimator.group_, return_index=True)[1]
+    rows = Groups(first, estimator.group_)
+    return kernel_spectrum(K, rows.mean(estimator.targets_, estimator.weight_))
+
+
+def _trained(estimator: Any) -> Spectrum:
+    """Of an NTK estimator; a fit for a finite time has decomposed its kernel already."""
+    values = estimator.eigenvalues_
+    K = np.empty(0) if values.size else training_gram(estimator)
+    n = values.size or len(K)
+    # of outputs that are trained together every row of the matrix is a row with an output
+    residual = (estimator.targets_ - estimator.initial_).reshape(n, -1)
+    weight = np.repeat(estimator.weight_, n // len(estimator.weight_))
+    if not values.size:
+        return kernel_spectrum(K, residual, weight)
+    modes = TrainingModes(Eigensystem(values, estimator.eigenvectors_), np.sqrt(weight))
+    return spectrum_of(modes, residual)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backends import Quantity
 from ._arrays import as_curves, as_labels, as_numbers, check_choice, named
 from ._axes import Display, curve_colors, line_style, show_legend, whole_ticks
-from ._profiles import angle_profile, correlation, shift_profile, shifted, turned
+from ._profiles import against_angles, against_shifts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,7 +141,7 @@ class KernelProfileDisplay(Display):
         angles: Any = None,
         image: Any = None,
         shifts: Any = None,
-        quantity: str = "ntk",
+        quantity: Quantity = "ntk",
         normalize: bool = False,
         ax: Axes | None = None,
         **kwargs: Any,
@@ -149,7 +150,8 @@ class KernelProfileDisplay(Display):
 
         Kernels of dense networks depend on their inputs through norms and angle alone, so that one
         curve is the whole kernel on the unit circle, and on any sphere of that radius if the
-        weights of the first layer are divided by the same fan-in.
+        weights of the first layer are divided by the same fan-in. Those of networks of a finite
+        width depend on more: evaluate such a kernel at rows, and pass the values to the class.
 
         Parameters
         ----------
@@ -175,6 +177,9 @@ class KernelProfileDisplay(Display):
         ------
         TypeError
             If both `angles` and `image` are given, or `shifts` without an image.
+        ValueError
+            Without an image, for networks whose kernels depend on more than the angle: of images,
+            of a finite width, averaged over permutations.
         """
         cls._require_matplotlib("from_network", ax)
         check_choice(quantity, "quantity", tuple(_SYMBOLS))
@@ -185,11 +190,11 @@ class KernelProfileDisplay(Display):
         networks = named(network, "network")
         if image is None:
             at = np.linspace(0.0, math.pi, 181) if angles is None else angles
-            values = [_against_angles(each, at, quantity, normalize) for each in networks.values()]
+            values = [against_angles(each, at, quantity, normalize) for each in networks.values()]
         else:
             at = np.arange(np.shape(image)[-1] + 1) if shifts is None else shifts
             values = [
-                _against_shifts(each, image, at, quantity, normalize) for each in networks.values()
+                against_shifts(each, image, at, quantity, normalize) for each in networks.values()
             ]
         along = "angle" if image is None else "shift"
         made = cls._of(at, values, along, networks, quantity, normalize)
@@ -202,7 +207,7 @@ class KernelProfileDisplay(Display):
         depths: Any,
         *,
         angle: float = math.pi / 2,
-        quantity: str = "ntk",
+        quantity: Quantity = "ntk",
         normalize: bool = False,
         ax: Axes | None = None,
         **kwargs: Any,
@@ -228,7 +233,7 @@ class KernelProfileDisplay(Display):
         builders = named(build, "network")
         values = [
             [
-                _against_angles(make(depth), [angle], quantity, normalize)[0]
+                against_angles(make(depth), [angle], quantity, normalize)[0]
                 for depth in np.ravel(depths).tolist()
             ]
             for make in builders.values()
@@ -250,23 +255,6 @@ class KernelProfileDisplay(Display):
             quantity=quantity,
             normalized=normalize,
         )
-
-
-def _against_angles(network: Any, angles: Any, quantity: str, normalize: bool) -> np.ndarray:
-    found = angle_profile(network, angles, quantity=quantity)
-    if not normalize:
-        return found
-    return correlation(found, network, turned([0.0, *np.asarray(angles).tolist()]), quantity)
-
-
-def _against_shifts(
-    network: Any, image: Any, shifts: Any, quantity: str, normalize: bool
-) -> np.ndarray:
-    found = shift_profile(network, image, shifts, quantity=quantity)
-    if not normalize:
-        return found
-    rows = shifted(image, [0, *np.asarray(shifts).tolist()])
-    return correlation(found, network, rows, quantity, image_shape=np.shape(image))
 
 
 def _name_angles(ax: Axes, angles: np.ndarray) -> None:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..inference import Spectrum, SphereSpectrum
 from ._arrays import as_numbers, check_choice
 from ._axes import Display, show_legend
-from ._grams import gram, training_gram
-from ._spectra import decomposed, even_slope, numeric_targets
+from ._grams import gram
+from ._spectra import estimator_spectrum, matrix_spectrum
 from ._spectrum_artists import draw_eigenvalues, draw_law, draw_power, draw_shares, scale_index
 
 if TYPE_CHECKING:
@@ -195,8 +196,7 @@ class SpectrumDisplay(Display):
         SpectrumDisplay
         """
         cls._require_matplotlib("from_kernel", ax)
-        K = gram(kernel, X)
-        return cls._of(*decomposed(K), numeric_targets(y, len(K))).plot(ax, **kwargs)
+        return cls._of(matrix_spectrum(gram(kernel, X), y)).plot(ax, **kwargs)
 
     @classmethod
     def from_estimator(
@@ -206,8 +206,9 @@ class SpectrumDisplay(Display):
 
         Of the NTK estimators those of W^1/2 Theta W^1/2 with the sample weights W, which training
         learns one by one, and the power of what is to be learned: W^1/2 (y - f_0(X)), in units of
-        normalized targets. A fit for a finite time has decomposed it already. Of other estimators
-        with a `kernel_` and training rows the eigenvalues alone.
+        normalized targets. Of NNGP regressors those of the prior covariance without noise, as it
+        was optimized, and the power of the normalized targets, means over equal rows. Of other
+        estimators with a `kernel_` and training rows the eigenvalues alone.
 
         Parameters
         ----------
@@ -221,29 +222,18 @@ class SpectrumDisplay(Display):
         SpectrumDisplay
         """
         cls._require_matplotlib("from_estimator", ax)
-        values = getattr(estimator, "eigenvalues_", np.empty(0))
-        trained = hasattr(estimator, "initial_") and hasattr(estimator, "weight_")
-        if not trained:
-            return cls._of(*decomposed(training_gram(estimator)), None).plot(ax, **kwargs)
-        root = np.sqrt(estimator.weight_)[:, np.newaxis]
-        if values.size:
-            vectors = estimator.eigenvectors_
-        else:
-            values, vectors = decomposed(root * training_gram(estimator) * root.T)
-        residual = root * (estimator.targets_ - estimator.initial_)
-        return cls._of(values, vectors, residual).plot(ax, **kwargs)
+        return cls._of(estimator_spectrum(estimator)).plot(ax, **kwargs)
 
     @classmethod
     def from_spectrum(
-        cls, spectrum: Any, *, ax: Axes | None = None, **kwargs: Any
+        cls, spectrum: Spectrum, *, ax: Axes | None = None, **kwargs: Any
     ) -> SpectrumDisplay:
         """A spectrum that is known already.
 
         Parameters
         ----------
-        spectrum : object
-            With `eigenvalues` (n,), the largest first, and `coefficients` of the targets, (n, k) or
-            None.
+        spectrum : Spectrum
+            As `ntk_sklearn.inference.kernel_spectrum` returns it, with targets or without.
         ax : matplotlib Axes, default=None
         **kwargs
             Of `plot`.
@@ -255,20 +245,20 @@ class SpectrumDisplay(Display):
         Raises
         ------
         TypeError
-            For an object without eigenvalues.
+            For anything else; plain eigenvalues go to the class itself.
         """
         cls._require_matplotlib("from_spectrum", ax)
-        if not hasattr(spectrum, "eigenvalues"):
-            raise TypeError(f"from_spectrum needs an object with eigenvalues, got {spectrum!r}")
-        found = getattr(spectrum, "coefficients", None)
-        power = None if found is None else (np.reshape(found, (len(found), -1)) ** 2).sum(axis=1)
-        return cls(spectrum.eigenvalues, power=power).plot(ax, **kwargs)
+        if not isinstance(spectrum, Spectrum):
+            raise TypeError(
+                "from_spectrum needs a Spectrum, which kernel_spectrum(K, targets) returns, got "
+                f"{type(spectrum).__name__}; pass plain eigenvalues to SpectrumDisplay itself"
+            )
+        return cls._of(spectrum).plot(ax, **kwargs)
 
     @classmethod
     def from_sphere(
         cls,
-        spectrum: Any,
-        dimension: int | None = None,
+        spectrum: SphereSpectrum,
         *,
         fit: tuple[int, int] | None = (10, 60),
         ax: Axes | None = None,
@@ -281,11 +271,10 @@ class SpectrumDisplay(Display):
 
         Parameters
         ----------
-        spectrum : SphereSpectrum or array-like, (n,)
-            Anything with `eigenvalues`, `dimension` and, if known, their `errors`, below which they
-            are rounding; or the eigenvalues themselves.
-        dimension : int, default=None
-            p, of the space in which the sphere lies, 2 for the circle; with plain eigenvalues.
+        spectrum : SphereSpectrum
+            As `ntk_sklearn.kernels.sphere_spectrum` returns it for a network, and
+            `ntk_sklearn.inference.funk_hecke` for any function of the angle. Eigenvalues below
+            their errors are rounding.
         fit : (low, high) or None, default=(10, 60)
             Even degrees that the line is fitted to by least squares; None fits none.
         ax : matplotlib Axes, default=None
@@ -298,28 +287,42 @@ class SpectrumDisplay(Display):
 
         Raises
         ------
+        TypeError
+            For anything else than a SphereSpectrum.
         ValueError
-            For fewer than two even degrees in the range, or eigenvalues that are not positive.
+            For fewer than two even degrees in the range, or eigenvalues among them that are
+            rounding.
         """
         cls._require_matplotlib("from_sphere", ax)
-        values = as_numbers(getattr(spectrum, "eigenvalues", spectrum), "eigenvalues", 1)
-        p = getattr(spectrum, "dimension", dimension)
-        if p is None:
-            raise TypeError("plain eigenvalues need the dimension: 2 for the circle")
-        degrees, offset = np.arange(len(values)), (p - 2) / 2
-        slope, intercept = (None, None) if fit is None else even_slope(values, offset, fit)
+        if not isinstance(spectrum, SphereSpectrum):
+            raise TypeError(
+                "from_sphere needs a SphereSpectrum, which sphere_spectrum(network, dimension) and "
+                f"funk_hecke return, got {type(spectrum).__name__}"
+            )
+        slope, intercept = (None, None) if fit is None else _even_law(spectrum, fit)
         return cls(
-            values,
-            degrees=degrees,
-            errors=getattr(spectrum, "errors", None),
+            spectrum.eigenvalues,
+            degrees=spectrum.degrees,
+            errors=spectrum.errors,
             slope=slope,
             intercept=intercept,
-            offset=offset,
+            offset=spectrum.offset,
             fitted=fit,
         ).plot(ax, **kwargs)
 
     @classmethod
-    def _of(cls, values: np.ndarray, vectors: np.ndarray, targets: Any) -> SpectrumDisplay:
-        """From ascending eigenvalues."""
-        power = None if targets is None else ((vectors.T @ targets) ** 2).sum(axis=1)[::-1]
-        return cls(values[::-1], power=power)
+    def _of(cls, spectrum: Spectrum) -> SpectrumDisplay:
+        power = None if spectrum.coefficients is None else spectrum.power
+        return cls(spectrum.eigenvalues, power=power)
+
+
+def _even_law(spectrum: SphereSpectrum, fit: tuple[int, int]) -> tuple[float, float]:
+    """Slope and intercept over the even degrees of a range, without 0."""
+    k = spectrum.degrees[2::2]
+    k = k[(k >= fit[0]) & (k <= fit[1])]
+    if len(k) < 2:
+        raise ValueError(
+            f"fit={fit} needs two even degrees at least, among those from 2 to "
+            f"{spectrum.degrees[-1]}"
+        )
+    return spectrum.power_law(k)

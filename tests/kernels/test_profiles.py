@@ -5,6 +5,7 @@ from __future__ import annotations
 import mpmath as mp
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 from scipy.special import zeta
 
 from ntk_sklearn.kernels import (
@@ -94,26 +95,70 @@ def test_norms_are_factors_without_biases_only():
     assert ratio.max() / ratio.min() > 1.5
 
 
-@pytest.mark.parametrize("skips", [False, True])
-def test_depth_takes_the_angle_out_of_normalized_kernels(skips):
-    """At the critical scale: the NNGP tends to 1, the NTK to 1/4, with unscaled skips, too."""
-    if skips:
-        block = residual(Serial(RELU, Dense(np.sqrt(2))))
-        deep = Serial(Dense(), *(block,) * 400, RELU, Dense())
-    else:
-        deep = dense(400)
-    for quantity, limit in (("nngp", 1.0), ("ntk", 0.25)):
-        profile = angle_profile(deep, [0.0, 0.5, 1.5, 3.0], quantity=quantity)
-        assert profile[1:] / profile[0] == pytest.approx(limit, abs=0.03)
-        shallow = angle_profile(dense(1), [0.0, 0.5, 1.5, 3.0], quantity=quantity)
-        assert np.ptp(shallow[1:] / shallow[0]) > 0.5
+# Depth. With ReLU at the critical scale correlations c of the NNGP go to 1 by c -> kappa_1(c),
+# 1 - c -> (1 - c) - s (1 - c)^(3/2) - s / 20 (1 - c)^(5/2) - ...,   s = 2 sqrt(2) / (3 pi).
+# In v = (2 / s) (1 - c)^(-1/2) that is v -> v + 1 + 3/2 / v + beta / v^2 + ... with
+# beta = 5/2 + 9 pi^2 / 40, so that v - 3/2 log v + (beta - 3/2) / v grows by 1 up to O(v^-3):
+# v = L + 3/2 log L + O(1), and 1 - c = 9 pi^2 / (2 L^2) (1 - 3 log L / L + O(1 / L)).
+# The NTK, where the NNGP of an input with itself is 1, goes by theta -> kappa_1 + kappa_0 theta;
+# kappa_0 = 1 - 3 / v - 9 pi^2 / 8 / v^3 - ... Solved by v / 4 - 1/8 - m / v + O(v^-2), where the
+# terms of order v^-2 determine m. Unscaled skips take the means of c and theta with these, and
+# their readout adds c to theta.
+
+SQUARE = 9 * np.pi**2 / 2
+PLAIN = (1.5, 1 + 9 * np.pi**2 / 40), (-1 / 8, -5 / 16 - 387 * np.pi**2 / 160)
+SKIPS = (1.5, 1 / 2 + 9 * np.pi**2 / 20), (15 / 16, -5 / 64 - 774 * np.pi**2 / 320)
+
+
+def skips(scale, depth):
+    """Blocks x + scale V relu(x)."""
+    block = residual(Serial(RELU, Dense(np.sqrt(2) * scale)))
+    return Serial(Dense(), *(block,) * depth, Dense())
+
+
+def correlations(network, quantity, angles):
+    profile = angle_profile(network, [0.0, *angles], quantity=quantity)
+    return profile[1:] / profile[0]
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_depth_takes_the_angle_out_of_normalized_kernels(plain):
+    """NNGP to 1 and NTK to 1/4 of the diagonal, which is L + 1, or L / 2 + 2 with skips."""
+    (log, by_v), (constant, order_1) = PLAIN if plain else SKIPS
+    counted, left, size = [], [], []
+    for pace in (10, 20, 40):  # v grows by about 1 a layer, 1/2 a skip
+        depth = pace if plain else 2 * pace
+        network, top = (dense(depth), depth + 1) if plain else (skips(1.0, depth), pace + 2)
+        v = np.sqrt(SQUARE / (1 - correlations(network, "nngp", [1.0, 1.7, 2.5])))
+        counted.append(depth / pace * v - log * np.log(v) + by_v / v - depth)
+        theta = top * correlations(network, "ntk", [1.0, 1.7, 2.5])
+        left.append((theta - (v / 4 + constant + order_1 / v)) * v**2)
+        size.append(v)
+    # what is left is of order v^-2: the same multiple of it at all depths, up to log(v) / v, and
+    # twice that for quotients of differences
+    error = (np.log(size[1]) / size[1]).max()
+    of_square = np.diff(counted, axis=0) / np.diff(np.power(size, -2.0), axis=0)
+    assert of_square[1] == pytest.approx(of_square[0], rel=2 * error)
+    assert left[2] == pytest.approx(left[1], rel=error)
 
 
 def test_skips_of_the_scale_one_over_root_depth_keep_the_angle():
-    block = residual(Serial(RELU, Dense(np.sqrt(2 / 150))))
-    deep = Serial(Dense(), *(block,) * 150, RELU, Dense())
-    profile = angle_profile(deep, [0.0, 0.5, 1.5, 3.0])
-    assert np.ptp(profile[1:] / profile[0]) > 0.3
+    """The limit of infinite depth is a differential equation in the share of the depth."""
+    angles = [0.5, 1.0, 2.5]
+
+    def slopes(_, state):
+        c, theta = state.reshape(2, -1)
+        angle = np.arccos(np.clip(c, -1, 1))
+        kappa_1 = (np.sin(angle) + (np.pi - angle) * c) / np.pi
+        return np.concatenate([kappa_1 - c, kappa_1 - angle / np.pi * theta])
+
+    start = np.tile(np.cos(angles), 2)
+    c, theta = solve_ivp(slopes, (0, 1), start, rtol=1e-10, atol=1e-12).y[:, -1].reshape(2, -1)
+    limit = (theta + c) / 3  # the diagonal is 1 + 1 + 1
+    assert np.ptp(limit) > 0.5 * np.ptp(correlations(dense(1), "ntk", angles))
+    errors = [n * (correlations(skips(n**-0.5, n), "ntk", angles) - limit) for n in (10, 20, 40)]
+    assert errors[2] == pytest.approx(errors[1], rel=0.05)  # of order 1 / n
+    assert errors[2] - errors[1] == pytest.approx((errors[1] - errors[0]) / 2, rel=0.2)
 
 
 @pytest.mark.parametrize("depth", [10, 40])
@@ -137,22 +182,30 @@ def conv(padding, *head):
     return Serial(Conv(3, np.sqrt(2), 0.1, padding=padding), RELU, *head, Dense())
 
 
-def test_pooling_and_circular_padding_do_not_see_shifts():
-    found = shift_profile(conv("circular", GlobalAvgPool()), IMAGE, SHIFTS)
-    assert np.ptp(found) < 1e-10 * found[0]
-    zero = shift_profile(conv("same", GlobalAvgPool()), IMAGE, SHIFTS)
-    assert np.ptp(zero) > 1e-3 * zero[0]
+@pytest.mark.parametrize("head", [GlobalAvgPool(), Flatten()], ids=repr)
+@pytest.mark.parametrize("padding", ["circular", "same"])
+@pytest.mark.parametrize("quantity", ["ntk", "nngp"])
+def test_shift_invariance_needs_pooling_and_circular_padding(padding, head, quantity):
+    found = shift_profile(conv(padding, head), IMAGE, SHIFTS, quantity=quantity)
+    if (padding, head) == ("circular", GlobalAvgPool()):
+        assert np.ptp(found) < 1e-10 * found[0]
+    else:
+        assert np.ptp(found) > 1e-3 * found[0]
 
 
-def test_without_pooling_shifts_are_seen():
-    network = conv("circular", Flatten())
-    found = shift_profile(network, IMAGE, SHIFTS, quantity="nngp")
-    assert np.argmax(found) == 0
-    assert found[1:].max() < 0.9 * found[0]
-    # of both images, they are not
-    kernel = NNGP(network, image_shape=(2, 6, 6))
+@pytest.mark.parametrize("padding, equivariant", [("circular", True), ("same", False)])
+def test_without_pooling_both_images_must_be_shifted(padding, equivariant):
+    kernel = NTK(conv(padding, Flatten()), image_shape=(2, 6, 6))
     pair = np.stack([IMAGE, RNG.normal(size=(2, 6, 6))])
-    close(kernel(np.roll(pair, 2, 3)), kernel(pair))
+    K = kernel(pair)
+    moved = np.abs(kernel(np.roll(pair, 2, 3)) - K).max() / K.max()
+    assert (moved < 1e-12) if equivariant else (moved > 1e-3)
+
+
+def test_convolutions_are_not_blind_to_the_order_of_pixels():
+    mixed = IMAGE.reshape(1, -1)[:, RNG.permutation(72)]
+    flat, kernel = IMAGE.reshape(1, -1), NTK(conv("same", Flatten()), image_shape=(2, 6, 6))
+    assert abs(kernel(mixed, mixed) / kernel(flat, flat) - 1) > 0.01
 
 
 def test_shifts_are_rolls_of_the_image():

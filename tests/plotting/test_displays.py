@@ -64,7 +64,6 @@ def test_plot_without_axes_makes_one_figure_and_changes_no_setting(name):
     display = DISPLAYS[name]().plot()
     assert plt.get_fignums() == [display.figure_.number]
     assert dict(rcParams) == before
-    display.figure_.canvas.draw()
 
 
 @pytest.mark.parametrize("name", DISPLAYS)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
+import torch
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF
 
 from ntk_sklearn import NNGPRegressor, NTKClassifier, NTKRegressor
-from ntk_sklearn.kernels import NNGP, NTK
+from ntk_sklearn.finite import EmpiricalNTK
+from ntk_sklearn.inference import SphereSpectrum, kernel_spectrum, multiplicities
+from ntk_sklearn.kernels import NNGP, NTK, sphere_spectrum
 from ntk_sklearn.networks import Activation, Dense, FullyConnected, Serial
 from ntk_sklearn.plotting import SpectrumDisplay
 
@@ -82,17 +85,47 @@ def test_modes_of_trained_networks_with_weights(t, ax):
     np.testing.assert_allclose(display.power, powers(K, root * Y[used]), rtol=1e-6, atol=1e-12)
 
 
-@pytest.mark.parametrize("coefficients", [None, np.array([[3.0, 4.0], [1.0, 0.0]])])
-def test_spectra_that_are_known_already(coefficients, ax):
-    found = SimpleNamespace(eigenvalues=np.array([2.0, 1.0]), coefficients=coefficients)
+@pytest.mark.parametrize("targets", [None, np.array([[3.0, 4.0], [1.0, 0.0]])])
+def test_spectra_that_are_known_already(targets, ax):
+    found = kernel_spectrum(np.diag([2.0, 1.0]), targets)
     display = SpectrumDisplay.from_spectrum(found, ax=ax)
     assert display.lines_[0].get_ydata().tolist() == [2.0, 1.0]
-    assert display.power is None if coefficients is None else display.power.tolist() == [25.0, 1.0]
+    assert display.power is None if targets is None else display.power.tolist() == [25.0, 1.0]
+
+
+def test_modes_of_outputs_that_are_trained_together(ax):
+    """A module's own kernel has one row for every row and output."""
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(3, 6), torch.nn.Tanh(), torch.nn.Linear(6, 2))
+    module, weight = module.double(), np.array([1.0, 2.0, 1.0, 3.0, 1.0, 1.0, 1.0, 1.0])
+    targets = np.column_stack([Y, X[:, 1]])
+    for t in (1.0, np.inf):
+        model = NTKRegressor(module, t=t, alpha=1e-3, normalize_y=False).fit(X, targets, weight)
+        display = SpectrumDisplay.from_estimator(model, ax=ax)
+        blocks = EmpiricalNTK(module).blocks(torch.tensor(X)).detach().numpy().reshape(16, 16)
+        root = np.sqrt(np.repeat(weight, 2))
+        K = root[:, np.newaxis] * blocks * root
+        kept = eigenvalues_of(K) > 1e-9
+        np.testing.assert_allclose(display.eigenvalues[kept], eigenvalues_of(K)[kept], rtol=1e-8)
+        expected = powers(K, root * targets.ravel())
+        np.testing.assert_allclose(display.power[kept], expected[kept], rtol=1e-5, atol=1e-9)
+
+
+def test_posteriors_have_the_power_of_their_normalized_targets(ax):
+    rows, targets = np.vstack([X, X[:1]]), np.column_stack([np.r_[Y, 2.0], np.r_[X[:, 1], 0.5]])
+    model = NNGPRegressor(NETWORK).fit(rows, targets)
+    display = SpectrumDisplay.from_estimator(model, ax=ax)
+    normalized = (targets - targets.mean(axis=0)) / targets.std(axis=0)
+    merged = np.vstack([normalized[[0, 8]].mean(axis=0), normalized[1:8]])
+    K = NNGP(NETWORK)(X)
+    np.testing.assert_allclose(display.eigenvalues, eigenvalues_of(K), rtol=1e-9)
+    np.testing.assert_allclose(display.power, powers(K, merged), rtol=1e-6)
 
 
 def test_other_estimators_have_eigenvalues_alone(ax):
-    display = SpectrumDisplay.from_estimator(NNGPRegressor(NETWORK).fit(X, Y), ax=ax)
-    np.testing.assert_allclose(display.eigenvalues, eigenvalues_of(NNGP(NETWORK)(X)), rtol=1e-9)
+    model = GaussianProcessRegressor(RBF(), optimizer=None).fit(X, Y)
+    display = SpectrumDisplay.from_estimator(model, ax=ax)
+    np.testing.assert_allclose(display.eigenvalues, eigenvalues_of(RBF()(X)), rtol=1e-9)
     assert display.power is None
 
 
@@ -109,7 +142,9 @@ def test_slope_of_even_degrees_is_fitted_to_a_shifted_power_law(ax):
     k, p = np.arange(61), 5
     values = 3.0 * (k + 1.5) ** -5.0
     values[3::2] = 0.0
-    display = SpectrumDisplay.from_sphere(values, p, ax=ax)
+    many = multiplicities(p, 60)
+    found = SphereSpectrum(p, values, many, float(many @ values), np.full(61, 1e-20))
+    display = SpectrumDisplay.from_sphere(found, ax=ax)
     assert display.slope == pytest.approx(-5.0, rel=1e-12)
     np.testing.assert_allclose(np.exp(display.intercept), 3.0, rtol=1e-12)
     even, odd = display.lines_
@@ -122,17 +157,20 @@ def test_slope_of_even_degrees_is_fitted_to_a_shifted_power_law(ax):
     assert ax.get_xlabel() == "degree $k$"
 
 
-def test_spectrum_on_the_circle_by_fourier_integrals(ax):
-    """One bias-free hidden layer of relu: k^-2, and nothing at odd k >= 3."""
-    angles = 2 * np.pi * np.arange(4096) / 4096
-    points = np.column_stack([np.cos(angles), np.sin(angles)])
-    network = Serial(Dense(), Activation("relu"), Dense())
-    mu = np.fft.rfft(NTK(network)(points[:1], points)[0]).real / len(angles)
-    errors = np.full(61, 1e-7)  # of the trapezoidal rule, with a kink
-    found = SimpleNamespace(eigenvalues=mu[:61], dimension=2, errors=errors)
+@pytest.mark.parametrize("p", [2, 6])
+def test_spectrum_of_one_hidden_layer(p, ax):
+    """Without biases, of relu: k^-p, and nothing at odd k >= 3."""
+    found = sphere_spectrum(Serial(Dense(), Activation("relu"), Dense()), p)
     display = SpectrumDisplay.from_sphere(found, ax=ax)
-    assert display.slope == pytest.approx(-2.0, rel=0.02)
+    assert display.slope == found.slope(range(10, 61, 2)) == pytest.approx(-p, rel=0.02)
     assert display.lines_[1].get_xdata().tolist() == [1]
+
+
+def test_fits_keep_to_the_degrees_that_there_are(ax):
+    found = sphere_spectrum(FullyConnected(1), 2, 20)
+    display = SpectrumDisplay.from_sphere(found, fit=(0, 100), ax=ax)
+    assert display.slope == found.slope(range(2, 21, 2))
+    assert SpectrumDisplay.from_sphere(found, fit=None).slope_line_ is None
 
 
 def test_line_without_intercept_goes_through_the_middle(ax):
@@ -146,8 +184,12 @@ def test_line_without_intercept_goes_through_the_middle(ax):
 @pytest.mark.parametrize(
     "call, error, message",
     [
-        (lambda: SpectrumDisplay.from_sphere([1.0, 0.5, 0.1]), TypeError, "need the dimension"),
-        (lambda: SpectrumDisplay.from_sphere(np.ones(12), 2), ValueError, "two even degrees"),
+        (lambda: SpectrumDisplay.from_sphere([1.0, 0.5]), TypeError, "needs a SphereSpectrum"),
+        (
+            lambda: SpectrumDisplay.from_sphere(sphere_spectrum(NETWORK, 3, 11)),
+            ValueError,
+            "two even degrees",
+        ),
         (lambda: SpectrumDisplay.from_kernel(np.eye(2), y=[1.0]), ValueError, "y has 1 rows"),
         (lambda: SpectrumDisplay.from_kernel(np.eye(2), y=["a", "b"]), ValueError, "y must be an"),
         (lambda: SpectrumDisplay([1.0]).plot(kind="power"), ValueError, "needs power"),
@@ -158,7 +200,7 @@ def test_line_without_intercept_goes_through_the_middle(ax):
             "of single modes",
         ),
         (lambda: SpectrumDisplay.from_estimator(NTKRegressor()), TypeError, "needs a fitted"),
-        (lambda: SpectrumDisplay.from_spectrum([1.0]), TypeError, "an object with eigenvalues"),
+        (lambda: SpectrumDisplay.from_spectrum([1.0]), TypeError, "kernel_spectrum"),
     ],
 )
 def test_bad_input_is_refused(call, error, message):
