@@ -225,12 +225,16 @@ class SpectrumDisplay(Display):
         trained = hasattr(estimator, "initial_") and hasattr(estimator, "weight_")
         if not trained:
             return cls._of(*decomposed(training_gram(estimator)), None).plot(ax, **kwargs)
-        root = np.sqrt(estimator.weight_)[:, np.newaxis]
-        if values.size:
-            vectors = estimator.eigenvectors_
-        else:
-            values, vectors = decomposed(root * training_gram(estimator) * root.T)
-        residual = root * (estimator.targets_ - estimator.initial_)
+        residual = estimator.targets_ - estimator.initial_
+        vectors = estimator.eigenvectors_
+        K = None if values.size else training_gram(estimator)
+        n = len(vectors) if K is None else len(K)
+        if n > len(residual):  # outputs that are trained together: by row, then by output
+            residual = residual.reshape(-1, 1)
+        root = np.repeat(np.sqrt(estimator.weight_), n // len(estimator.weight_))[:, np.newaxis]
+        if K is not None:
+            values, vectors = decomposed(root * K * root.T)
+        residual = root * residual
         return cls._of(values, vectors, residual).plot(ax, **kwargs)
 
     @classmethod

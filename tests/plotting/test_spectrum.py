@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from ntk_sklearn import NNGPRegressor, NTKClassifier, NTKRegressor
+from ntk_sklearn.finite import EmpiricalNTK
 from ntk_sklearn.kernels import NNGP, NTK
 from ntk_sklearn.networks import Activation, Dense, FullyConnected, Serial
 from ntk_sklearn.plotting import SpectrumDisplay
@@ -80,6 +82,22 @@ def test_modes_of_trained_networks_with_weights(t, ax):
     K = root[:, np.newaxis] * NTK(NETWORK)(X[used]) * root
     np.testing.assert_allclose(display.eigenvalues, eigenvalues_of(K), rtol=1e-10)
     np.testing.assert_allclose(display.power, powers(K, root * Y[used]), rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("t", [2.0, np.inf])
+def test_modes_of_outputs_that_are_trained_together(t, ax):
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(3, 6), torch.nn.Tanh(), torch.nn.Linear(6, 2))
+    module, targets = module.double(), np.column_stack([Y, X[:, 1]])
+    weight = np.linspace(1.0, 2.0, 8)
+    model = NTKRegressor(module, initial="network", t=t, normalize_y=False)
+    display = SpectrumDisplay.from_estimator(model.fit(X, targets, weight), ax=ax)
+    root = np.repeat(np.sqrt(weight), 2)
+    K = root[:, np.newaxis] * EmpiricalNTK(module).blocks(X).reshape(16, 16).numpy() * root
+    missing = targets - module(torch.tensor(X)).detach().numpy()
+    np.testing.assert_allclose(display.eigenvalues, eigenvalues_of(K), rtol=1e-8)
+    expected = powers(K, root * missing.ravel())
+    np.testing.assert_allclose(display.power, expected, rtol=1e-6, atol=1e-10)
 
 
 @pytest.mark.parametrize("coefficients", [None, np.array([[3.0, 4.0], [1.0, 0.0]])])
