@@ -40,7 +40,7 @@ from .preconditioners import (
     sign_kernel,
 )
 from .sampler import LearnabilitySampler
-from .tangent import EmpiricalNTK, TaylorExpansion, linearize, taylor_expand
+from .tangent import EmpiricalNTK, ModuleFunction, TaylorExpansion, linearize, taylor_expand
 
 __all__ = [
     "INITIAL_WIDTH",
@@ -55,6 +55,7 @@ __all__ = [
     "GaussNewtonPreconditioner",
     "LearnabilitySampler",
     "Linearized",
+    "ModuleFunction",
     "Networks",
     "Preconditioner",
     "SoftmaxCrossEntropy",

@@ -120,6 +120,18 @@ def observed_modes(
 
     For C = 1 the slowest mode is the one that is seen most.
 
+    Parameters
+    ----------
+    K : array (n, n)
+        Symmetric.
+    C, horizon, learning_rate
+        As of `observability_gramian`.
+
+    Returns
+    -------
+    ObservedModes
+        Eigenvalues, ascending, eigenvectors in columns, and the cost of a unit of each.
+
     Raises
     ------
     ValueError

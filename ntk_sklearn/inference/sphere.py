@@ -46,7 +46,7 @@ class SphereSpectrum:
 
     @property
     def tail(self) -> float:
-        """The share of the diagonal that the degrees above the last one have."""
+        """The part of the diagonal that degrees above the last one have, not divided by it."""
         return self.diagonal - float(self.multiplicities @ self.eigenvalues)
 
     @property

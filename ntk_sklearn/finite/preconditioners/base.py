@@ -12,9 +12,14 @@ from math import isfinite
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..tangent import ModuleFunction
+
+
+def as_function(given: ModuleFunction | nn.Module) -> ModuleFunction:
+    """A module as the function of all its trained parameters; functions as they are."""
+    return given if isinstance(given, ModuleFunction) else ModuleFunction(given)
 
 
 class Preconditioner(Protocol):
@@ -69,20 +74,21 @@ class Diagonal:
         return self.inverse.sqrt() * v
 
 
-def identity(function: ModuleFunction) -> Diagonal:
+def identity(function: ModuleFunction | nn.Module) -> Diagonal:
     """D = I: gradient descent with one learning rate, K_D is the empirical tangent kernel."""
+    function = as_function(function)
     flat = function.flatten(function.values)
     return Diagonal(torch.ones_like(flat))
 
 
 def learning_rates(
-    function: ModuleFunction, rates: Mapping[str, float], default: float = 1.0
+    function: ModuleFunction | nn.Module, rates: Mapping[str, float], default: float = 1.0
 ) -> Diagonal:
     """Gradient descent with a learning rate per parameter: D^-1 holds the rates.
 
     Parameters
     ----------
-    function : ModuleFunction
+    function : ModuleFunction or torch.nn.Module
     rates : mapping of str to float
         Rates >= 0 by name, or beginning of a dotted name (a submodule), of parameters; where
         several fit, the longest counts. 0 freezes.
@@ -98,6 +104,7 @@ def learning_rates(
     ValueError
         For names that no trained parameter has, and rates that are negative or not finite.
     """
+    function = as_function(function)
     for name, rate in {**rates, "default": default}.items():
         if not (isfinite(rate) and rate >= 0):
             raise ValueError(f"learning rates must be finite and >= 0, got {rate!r} for {name!r}")

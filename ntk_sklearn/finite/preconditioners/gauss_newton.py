@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..tangent import Inputs, Jacobian, ModuleFunction
-from .base import identity
+from .base import as_function, identity
 from .kernel import preconditioned_kernel
 
 
@@ -161,7 +161,7 @@ def gauss_newton(
     """
     if damping < 0:
         raise ValueError(f"damping must be >= 0, got {damping!r}")
-    function = function if isinstance(function, ModuleFunction) else ModuleFunction(function)
+    function = as_function(function)
     K = preconditioned_kernel(function, inputs, preconditioner=identity(function))
     values, vectors = torch.linalg.eigh(K.flatten(2).flatten(0, 1))
     kept = torch.from_numpy(_kept(values.cpu().numpy())).to(values.device)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..tangent import Inputs, Jacobian, ModuleFunction
 from ..tangent.function import n_rows, take
-from .base import Preconditioner
+from .base import Preconditioner, as_function
 
 
 def preconditioned_kernel(
@@ -49,7 +49,7 @@ def preconditioned_kernel(
     ValueError
         If the preconditioner belongs to another number of parameters.
     """
-    function = function if isinstance(function, ModuleFunction) else ModuleFunction(function)
+    function = as_function(function)
     if preconditioner.n_parameters != function.n_parameters:
         raise ValueError(
             f"preconditioner has {preconditioner.n_parameters} parameters, the function "

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..tangent import Inputs, Jacobian, ModuleFunction
-from .base import Diagonal
+from .base import Diagonal, as_function
 from .reading import NoStateError, check_optimizer, read
 from .rules import Rule, change, converted, gradient
 
 
-def preconditioner(optimizer: Optimizer, function: ModuleFunction) -> Diagonal:
+def preconditioner(optimizer: Optimizer, function: ModuleFunction | nn.Module) -> Diagonal:
     r"""The D by which the last step of an optimizer divided its momentum.
 
     ========  =====================================================  ============================
@@ -33,7 +33,7 @@ def preconditioner(optimizer: Optimizer, function: ModuleFunction) -> Diagonal:
     ----------
     optimizer : torch.optim.SGD, Adam, AdamW, RMSprop or Adagrad
         Of the parameters of ``function.module``.
-    function : ModuleFunction
+    function : ModuleFunction or torch.nn.Module
 
     Returns
     -------
@@ -50,6 +50,7 @@ def preconditioner(optimizer: Optimizer, function: ModuleFunction) -> Diagonal:
         If a parameter of the function is not among the optimizer's, or has no state yet; SGD, and
         Adagrad with a positive initial accumulator, have a D before their first step.
     """
+    function = as_function(function)
     found = rules(optimizer, function)
     rate = max(rule.current_rate for rule in found.values())
     inverse = {
@@ -80,11 +81,16 @@ def last_update(optimizer: Optimizer, function: ModuleFunction) -> Tensor:
     Raises
     ------
     TypeError
-        For optimizers other than those of `preconditioner`.
+        For optimizers other than those of `preconditioner`; for a module in place of the function.
     ValueError
         As in `preconditioner`; if no step was taken, or gradients are gone; and if the module's
         parameters are not where this update leads from those of the function.
     """
+    if not isinstance(function, ModuleFunction):
+        raise TypeError(
+            "function must be a ModuleFunction(module) made before the step, whose parameters a "
+            f"module no longer has, got {type(function).__name__}"
+        )
     live = dict(function.module.named_parameters())
     found = {
         name: _change(name, rule, function.values[name], live[name].grad)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ..tangent import Inputs, Jacobian, ModuleFunction
+from .base import as_function
 
 
 def sign_kernel(
@@ -47,7 +48,7 @@ def sign_kernel(
     Malladi, Wettig, Yu, Chen and Arora, "A kernel-based view of language model fine-tuning", ICML
     2023: A as the asymmetric SignGD kernel, S as the SignGD kernel, for the early phase of Adam.
     """
-    function = function if isinstance(function, ModuleFunction) else ModuleFunction(function)
+    function = as_function(function)
     left = _gradients(function, X)
     right = (left if Z is None else _gradients(function, Z)).sign()
     products = (left.sign() if symmetric else left).flatten(0, 1) @ right.flatten(0, 1).mT

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import jvp, vjp, vmap
 
-from .function import ModuleFunction, Values, n_rows
+from .function import ModuleFunction, Values, n_rows, take
+
+# rows of a dense Jacobian in one pass, which goes back through all of them for each output of each
+_PIECE = 2
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,12 @@ class Jacobian:
 
     def dense(self) -> Tensor:
         """J itself, (n * k, n_parameters): for few rows and small modules only."""
+        ends = range(_PIECE, len(self), _PIECE)
+        pieces = [slice(a, b) for a, b in zip([0, *ends], [*ends, None], strict=True)]
+        parts = [replace(self, inputs=take(self.inputs, piece)) for piece in pieces]
+        return torch.cat([part._at_once() for part in parts])
+
+    def _at_once(self) -> Tensor:
         outputs, pull = self._pullback()
         n, k = outputs.shape
         directions = torch.eye(n * k, dtype=outputs.dtype, device=outputs.device)

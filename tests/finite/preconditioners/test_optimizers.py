@@ -23,7 +23,9 @@ from optimizer_cases import (
 from torch import nn
 
 from ntk_sklearn.finite import (
+    identity,
     last_update,
+    learning_rates,
     preconditioned_kernel,
     preconditioner,
     predicted_step,
@@ -339,6 +341,19 @@ def test_functions_must_be_made_before_the_step():
     for wrong in (early, ModuleFunction(module)):
         with pytest.raises(ValueError, match="make the ModuleFunction before the step"):
             predicted_step(optimizer, wrong, NEW)
+
+
+def test_modules_stand_for_their_functions_where_the_time_before_the_step_does_not_matter():
+    module, optimizer = trained("adam")
+    function = ModuleFunction(module)
+    D = preconditioner(optimizer, module)
+    torch.testing.assert_close(D.inverse, preconditioner(optimizer, function).inverse)
+    rates = {"0": 0.1}
+    for made in (identity, lambda given: learning_rates(given, rates)):
+        torch.testing.assert_close(made(module).inverse, made(function).inverse)
+    for refusing in (last_update, lambda *given: predicted_step(*given, NEW)):
+        with pytest.raises(TypeError, match="made before the step"):
+            refusing(optimizer, module)
 
 
 def test_gradients_of_something_else_are_noticed():

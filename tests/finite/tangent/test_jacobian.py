@@ -31,7 +31,7 @@ def network(kind):
     return built.double().eval()
 
 
-def rows(kind, n=4):
+def rows(kind, n=5):
     shapes = {"attention": [(5, 4)], "two inputs": [(3,), (2,)]}.get(kind, [(3,)])
     generator = torch.Generator().manual_seed(1)
     found = tuple(torch.randn(n, *s, generator=generator, dtype=torch.float64) for s in shapes)
@@ -66,6 +66,16 @@ def test_the_jacobian_is_that_of_backward(kind):
         for o in outputs.flatten()
     ]
     torch.testing.assert_close(J.dense(), torch.stack(by_loop), rtol=1e-12, atol=1e-12)
+
+
+def test_passes_of_the_dense_jacobian_are_of_few_rows():
+    """One of all rows for each of their outputs would be n times the work."""
+    seen, module = [], network("dense")
+    module.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    function = ModuleFunction(module)
+    Jacobian(function, function.values, function.prepare(rows("dense", 9))).dense()
+    assert sum(seen) == 9
+    assert max(seen) <= 2
 
 
 def test_the_module_is_not_touched():
