@@ -85,7 +85,7 @@ def as_targets(y: Any) -> Tensor:
             raise ValueError(f"y must be numbers, got an array of {found.dtype}")
         found = torch.from_numpy(np.array(found))
     if not bool(torch.isfinite(found).all()):
-        raise ValueError("y has infinite or undefined entries: leave out the rows without targets")
+        raise ValueError("y must be finite numbers: leave out the rows without targets")
     return found
 
 

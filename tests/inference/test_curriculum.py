@@ -169,6 +169,8 @@ def test_bad_stages(message):
         ("share must be", {"share": 1.5}),
         ("share must be", {"share": "half"}),
         ("K must be a square", {"K": np.ones((3, 4))}),
+        ("K must be finite and symmetric", {"K": np.triu(np.ones((3, 3)))}),
+        ("K must be positive semidefinite", {"K": np.diag([2.0, 1.0, -1.0])}),
         ("y must be", {"y": np.ones(4)}),
         ("y must be", {"y": np.array([1.0, np.nan, 0.0])}),
         ("weight must be", {"weight": [1.0, 0.0, 1.0]}),

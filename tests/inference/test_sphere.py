@@ -201,3 +201,10 @@ def test_refusals(arguments, told):
 def test_slopes_that_do_not_exist(degrees, told):
     with pytest.raises(ValueError, match=told):
         funk_hecke(ntk, 3).slope(degrees)
+
+
+@pytest.mark.parametrize("degrees", [(0, 2), (2, 2), (1.5, 4.0), (1, 9)])
+def test_slopes_need_degrees(degrees):
+    poisson = funk_hecke(lambda a: 0.75 / (1.25 - np.cos(a)), dimension=2, max_degree=8)
+    with pytest.raises(ValueError, match="degrees must be two or more different integers from 1"):
+        poisson.slope(degrees)

@@ -223,7 +223,7 @@ def test_groups_and_keyword_inputs():
 
 
 @pytest.mark.parametrize("change, error, message", [
-    ({"y": torch.full_like(Y, torch.nan)}, ValueError, "y has infinite or undefined"),
+    ({"y": torch.full_like(Y, torch.nan)}, ValueError, "y must be finite numbers"),
     ({"steps": [1.5]}, ValueError, "each of steps"), ({"steps": "3"}, ValueError, "steps must be"),
     ({"start": -1}, ValueError, "start must be"),
     ({"loss_weight": torch.nan}, ValueError, "loss_weight must be"),
