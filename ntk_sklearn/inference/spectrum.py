@@ -179,8 +179,9 @@ def kernel_spectrum(
     Raises
     ------
     ValueError
-        For matrices that are not square, symmetric, positive semidefinite and of one size; targets and weights that do not
-        fit them; weights that are not positive; an initial covariance without targets.
+        For matrices that are not square, symmetric, positive semidefinite and of one size; targets
+        and weights that do not fit them; weights that are not positive; an initial covariance
+        without targets.
 
     Examples
     --------

@@ -21,7 +21,7 @@ def check_widths(widths: Sequence[int]) -> np.ndarray:
         Unless they are positive integers, ascending.
     """
     found = _listed(widths, "widths")
-    whole = all(isinstance(w, Integral) and not isinstance(w, bool) and w > 0 for w in found)
+    whole = all(isinstance(w, Integral) and not isinstance(w, bool) and int(w) > 0 for w in found)
     if not found or not whole or sorted(set(found)) != found:
         raise ValueError(f"widths must be positive integers in ascending order, got {widths!r}")
     return np.array(found, dtype=np.int64)
@@ -29,7 +29,7 @@ def check_widths(widths: Sequence[int]) -> np.ndarray:
 
 def check_count(value: Any, name: str, least: int = 1) -> int:
     """`value`, if it is a positive integer, or one that is at least the `least`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         kind = "a positive integer" if least == 1 else f"an integer >= {least}"
         raise ValueError(f"{name} must be {kind}, got {value!r}")
     return int(value)
@@ -51,7 +51,7 @@ def check_steps(steps: Sequence[int]) -> np.ndarray:
         Unless they are integers >= 0, ascending.
     """
     found = _listed(steps, "steps")
-    whole = all(isinstance(s, Integral) and not isinstance(s, bool) and s >= 0 for s in found)
+    whole = all(isinstance(s, Integral) and not isinstance(s, bool) and int(s) >= 0 for s in found)
     if not found or not whole or sorted(set(found)) != found:
         raise ValueError(f"steps must be integers >= 0 in ascending order, got {steps!r}")
     return np.array(found, dtype=np.int64)

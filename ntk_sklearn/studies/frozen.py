@@ -148,6 +148,6 @@ def _error(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
 def _logged(steps: int | Sequence[int]) -> list[int]:
     if isinstance(steps, Sequence | np.ndarray) and not isinstance(steps, str) and len(steps):
         return sorted({check_count(step, "each of steps") for step in steps})
-    if isinstance(steps, Integral) and not isinstance(steps, bool) and steps >= 1:
+    if isinstance(steps, Integral) and not isinstance(steps, bool) and int(steps) >= 1:
         return list(range(1, int(steps) + 1))
     raise ValueError(f"steps must be an integer >= 1 or a sequence of them, got {steps!r}")

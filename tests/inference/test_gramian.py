@@ -276,7 +276,9 @@ def test_modes_need_symmetry():
         observed_modes(SKEWED)
 
 
-ROTATING = np.array([[1.0, 5.0], [-5.0, 1.0]])  # eigenvalues 1 +- 5i, decaying for rates below 2 / 26
+ROTATING = np.array(
+    [[1.0, 5.0], [-5.0, 1.0]]
+)  # eigenvalues 1 +- 5i, decaying for rates below 2 / 26
 
 
 def test_the_bound_of_modes_that_rotate():
@@ -286,7 +288,7 @@ def test_the_bound_of_modes_that_rotate():
 
 
 def test_no_rate_helps_modes_that_grow():
-    with pytest.raises(ValueError, match="give a finite horizon, or add a ridge to K$"):
+    with pytest.raises(ValueError, match=r"give a finite horizon, or add a ridge to K$"):
         observability_gramian(np.diag([1.0, -0.1]), learning_rate=0.1)
 
 

@@ -241,4 +241,6 @@ def test_bad_input_is_refused(change, error, message):
     module = network()
     optimizer = given["optimizer"](module.parameters())
     with pytest.raises(error, match=message):
-        frozen_preconditioner(module, optimizer, X, **{k: given[k] for k in given if k != "optimizer"})
+        frozen_preconditioner(
+            module, optimizer, X, **{k: given[k] for k in given if k != "optimizer"}
+        )

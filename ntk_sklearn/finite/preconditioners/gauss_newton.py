@@ -213,11 +213,12 @@ def _checked_blocks(size: int, *blocks: np.ndarray | None) -> list[np.ndarray | 
     for block, name in ((rows, "rows"), (columns, "columns")):
         if block is not None and (block.ndim != 2 or block.shape[1] != size):
             raise ValueError(f"{name} must have shape (m, {size}), got {block.shape}")
-    if between is not None and rows is not None and columns is not None:
-        if between.shape != (len(rows), len(columns)):
-            raise ValueError(
-                f"between must have shape {(len(rows), len(columns))}, got {between.shape}"
-            )
+    if between is None or rows is None or columns is None:
+        return found
+    if between.shape != (len(rows), len(columns)):
+        raise ValueError(
+            f"between must have shape {(len(rows), len(columns))}, got {between.shape}"
+        )
     return found
 
 

@@ -26,8 +26,8 @@ class TaylorExpansion(nn.Module):
     A module of its own: it reads what the module reads, and its outputs have the module's shape.
     Its parameters start at copies :math:`\theta_0` of the module's and can be trained by any
     optimizer. Its state, as of `state_dict`, can be loaded into an expansion of the same order
-    about the same parameters. The derivatives are nested Jacobian-vector products; no Jacobian is formed. One call
-    costs up to about :math:`2^d` forward passes.
+    about the same parameters. The derivatives are nested Jacobian-vector products; no Jacobian is
+    formed. One call costs up to about :math:`2^d` forward passes.
 
     Made by `linearize` and `taylor_expand`, which have the details.
 
