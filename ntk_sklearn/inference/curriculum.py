@@ -3,9 +3,10 @@
 On squared loss, without a ridge, the modes of W^1/2 Theta W^1/2 do not see each other: a mode that
 is shown from the time s on is at the time t where it would be at t - s without a curriculum. So a
 curriculum of modes only delays. At no time of gradient flow, and after no number of steps of
-gradient descent without momentum, is the training loss smaller for it; at a finite time it is another spectral filter,
-between gradient flow and a hard cut-off. (With a ridge that holds for the flow. Steps of more than
-1 / (v + ridge) swing about the end of a mode, which is not 0 then, and a delay may be nearer to 0.)
+gradient descent without momentum, is the training loss smaller for it; at a finite time it is
+another spectral filter, between gradient flow and a hard cut-off. (With a ridge that holds for the
+flow. Steps of more than 1 / (v + ridge) swing about the end of a mode, which is not 0 then, and a
+delay may be nearer to 0.)
 """
 
 from __future__ import annotations
