@@ -56,7 +56,7 @@ def target_alignment(kernel: np.ndarray, targets: np.ndarray, centred: bool = Tr
     """
     K = _prepared(as_gram(kernel, "kernel"), centred)
     y = as_columns(targets, len(K))
-    y = y - y.mean(axis=0) if centred else y
+    y = _centred_targets(y) if centred else y
     product = float((y * (K @ y)).sum())
     return _cosine(product, float(np.linalg.norm(K)), float(np.linalg.norm(y.T @ y)))
 
@@ -68,6 +68,12 @@ def _prepared(K: np.ndarray, centred: bool) -> np.ndarray:
     # what is left of a constant is rounding
     tiny = len(K) * np.finfo(np.float64).eps * np.abs(K).max()
     return np.where(np.abs(found).max() > tiny, found, 0.0)
+
+
+def _centred_targets(y: np.ndarray) -> np.ndarray:
+    found: np.ndarray = y - y.mean(axis=0)
+    tiny = len(y) * np.finfo(np.float64).eps * np.abs(y).max(axis=0)
+    return np.where(np.abs(found).max(axis=0) > tiny, found, 0.0)
 
 
 def _cosine(product: float, first: float, second: float) -> float:

@@ -24,7 +24,23 @@ def as_gram(K: np.ndarray, name: str, size: int | None = None) -> np.ndarray:
     return symmetric
 
 
-def as_columns(targets: np.ndarray, n: int) -> np.ndarray:
+def check_positive(values: np.ndarray, matrix: np.ndarray, name: str) -> None:
+    """Refuse negative eigenvalues of a symmetric matrix, given those that are not cut off as 0.
+
+    Raises
+    ------
+    ValueError
+        If they exceed the trace by more than 1e-5 of it, as rounding of single precision does not.
+    """
+    above = float(values.sum()) - float(np.trace(matrix))
+    if above > 1e-5 * float(values.sum()) or (not values.any() and above > 0):
+        raise ValueError(
+            f"{name} must be positive semidefinite: its negative eigenvalues sum to {-above:.3g}, "
+            f"the positive ones to {float(values.sum()):.3g}"
+        )
+
+
+def as_columns(targets: np.ndarray, n: int, name: str = "targets") -> np.ndarray:
     """Targets (n, k) in float64, of one row for every row of the kernel.
 
     Raises
@@ -35,7 +51,7 @@ def as_columns(targets: np.ndarray, n: int) -> np.ndarray:
     y = np.asarray(targets, dtype=np.float64)
     columns = y[:, np.newaxis] if y.ndim == 1 else y
     if columns.ndim != 2 or len(columns) != n or not np.isfinite(columns).all():
-        raise ValueError(f"targets must be finite, (n,) or (n, k) for n = {n}, got {y.shape}")
+        raise ValueError(f"{name} must be finite, (n,) or (n, k) for n = {n}, got {y.shape}")
     return columns
 
 

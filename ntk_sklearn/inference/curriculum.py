@@ -1,10 +1,12 @@
 """Targets shown mode by mode, those first that are learned first.
 
-On squared loss the modes of W^1/2 Theta W^1/2 do not see each other: a mode that is shown from the
-time s on is at the time t where it would be at t - s without a curriculum. So a curriculum of modes
-only delays. At no time of gradient flow, and after no number of steps of gradient descent without
-momentum, is the training loss smaller for it; at a finite time it is another spectral filter,
-between gradient flow and a hard cut-off.
+On squared loss, without a ridge, the modes of W^1/2 Theta W^1/2 do not see each other: a mode that
+is shown from the time s on is at the time t where it would be at t - s without a curriculum. So a
+curriculum of modes only delays. At no time of gradient flow, and after no number of steps of
+gradient descent without momentum, is the training loss smaller for it; at a finite time it is
+another spectral filter, between gradient flow and a hard cut-off. (With a ridge that holds for the
+flow. Steps of more than 1 / (v + ridge) swing about the end of a mode, which is not 0 then, and a
+delay may be nearer to 0.)
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from .checks import as_gram, check_positive
 from .schedule import Schedule
 from .training import Learned, training_modes
 
@@ -129,6 +132,7 @@ def filtered_targets(K: Any, y: Any, share: float, weight: Any = None) -> np.nda
     modes = training_modes(K, weight)
     root = modes.root_weight[:, np.newaxis]
     kept = leading_modes(modes.system.values, share).astype(np.float64)
+    check_positive(modes.system.values, K * modes.root_weight**2, "K")
     columns = y.reshape(len(y), -1)
     found: np.ndarray = modes.system.apply(kept, root * columns) / root
     return found.reshape(y.shape)
@@ -138,9 +142,7 @@ def check_problem(
     K: Any, y: Any, weight: Any = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """A kernel (n, n), targets (n,) or (n, k) and weights (n,) as arrays that fit each other."""
-    K, y = np.asarray(K, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if K.ndim != 2 or K.shape[0] != K.shape[1] or not K.size:
-        raise ValueError(f"K must be a square matrix, got one of shape {K.shape}")
+    K, y = as_gram(K, "K"), np.asarray(y, dtype=np.float64)
     if y.ndim not in (1, 2) or len(y) != len(K) or not np.isfinite(y).all():
         raise ValueError(
             f"y must be finite targets ({len(K)},) or ({len(K)}, k), got ones of shape {y.shape}"

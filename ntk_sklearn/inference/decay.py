@@ -25,8 +25,8 @@ class Flow:
         """A rate that decays."""
         return 1.0
 
-    def remedy(self, largest: float) -> str:
-        """What to do about them."""
+    def remedy(self, values: np.ndarray) -> str:
+        """What to do about them, for all eigenvalues."""
         return "give a finite horizon, or add a ridge to K"
 
     def accumulated(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -47,8 +47,9 @@ class Flow:
         if math.isinf(self.horizon):
             found: np.ndarray = solve_continuous_lyapunov(K.T, Q)
             return found
-        n, reach = len(K), np.linalg.norm(K, 1) * self.horizon
-        doublings = max(0, math.ceil(math.log2(reach))) if reach > 1 else 0
+        n, size = len(K), float(np.linalg.norm(K, 1))
+        some = size > 0 and self.horizon > 0
+        doublings = max(0, math.ceil(math.log2(size) + math.log2(self.horizon))) if some else 0
         block = np.block([[K.T, Q], [np.zeros_like(K), -K]])
         blocks = expm(block * math.ldexp(self.horizon, -doublings))
         decay = blocks[n:, n:]
@@ -73,12 +74,16 @@ class Descent:
         """A rate that decays."""
         return 1.0 / self.learning_rate
 
-    def remedy(self, largest: float) -> str:
-        """What to do about them."""
+    def remedy(self, values: np.ndarray) -> str:
+        """What to do about them, for all eigenvalues: |1 - rate v| < 1 bounds the rate."""
+        if (np.real(values) <= 0).any():
+            return "give a finite horizon, or add a ridge to K"
+        bound = np.min(2.0 * np.real(values) / np.abs(values) ** 2)
+        rotating = bool((np.imag(values) != 0).any())
+        of = "2 re(v) / |v|^2 of all eigenvalues v" if rotating else "2 / (largest eigenvalue)"
         return (
-            f"learning_rate={self.learning_rate:g} must be below 2 / (largest eigenvalue) = "
-            f"{2.0 / largest if largest > 0 else math.inf:.6g} and K without a null space; or give "
-            "a finite horizon"
+            f"learning_rate={self.learning_rate:g} must be below {of} = {bound:.6g}; or give a "
+            "finite horizon"
         )
 
     def accumulated(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -123,8 +123,8 @@ def learning_curve(
     if not len(values) == len(parts) == len(counts):
         raise ValueError("eigenvalues, power and multiplicities must be of the same length")
     scalars = {"ridge": ridge, "noise": noise, "tail": tail}
-    ridge, noise, tail = (float(_numbers(v, name)[0]) for name, v in scalars.items())
-    if not (sizes > 0).all():
+    ridge, noise, tail = (_number(v, name) for name, v in scalars.items())
+    if not len(sizes) or not (sizes > 0).all():
         raise ValueError(f"n_samples must be positive, got {n_samples!r}")
     kappa = np.array([implicit_ridge(n, values, counts, ridge + tail) for n in sizes])
     learned = np.array([_learnabilities(values, k) for k in kappa])
@@ -176,8 +176,15 @@ def _kept(sizes: np.ndarray, values: np.ndarray, counts: np.ndarray) -> np.ndarr
     return found
 
 
+def _number(value: float, name: str) -> float:
+    found = _numbers(value, name)
+    if np.ndim(value):
+        raise ValueError(f"{name} must be one number, got {value!r}")
+    return float(found[0])
+
+
 def _numbers(values: ArrayLike, name: str) -> np.ndarray:
     found = np.atleast_1d(np.asarray(values, dtype=np.float64))
-    if found.ndim != 1 or not np.isfinite(found).all() or (found < 0).any():
-        raise ValueError(f"{name} must be finite and not negative, got {values!r}")
+    if found.ndim != 1 or not found.size or not np.isfinite(found).all() or (found < 0).any():
+        raise ValueError(f"{name} must be numbers, finite and not negative, got {values!r}")
     return found

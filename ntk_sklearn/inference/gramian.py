@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import eigh, eigvals
 
+from .checks import as_columns
 from .decay import Descent, Flow
 
 
@@ -59,8 +60,9 @@ def observability_gramian(
     Raises
     ------
     ValueError
-        If the horizon is infinite and an observed mode never decays: K is singular or not stable,
-        or the learning rate is 2 / (largest eigenvalue) or more. If K or C is not finite or of
+        If the horizon is infinite and an observed mode never decays (of a K that is not symmetric,
+        any mode): K is singular or not stable, or the learning rate is 2 / (largest eigenvalue) or
+        more, 2 re(v) / |v|^2 of a complex eigenvalue v. If K or C is not finite or of
         another shape.
     """
     K, C, decay = _checked(K, C, horizon, learning_rate)
@@ -106,9 +108,13 @@ class ObservedModes:
 
         They sum to the cost e^T W e for C = 1. For another C the modes interfere: add
         2 c_i c_j v_i^T W v_j for all pairs.
+
+        Raises
+        ------
+        ValueError
+            For errors that are not finite, or of another number.
         """
-        error = np.asarray(error, dtype=np.float64)
-        parts = self.vectors.T @ error.reshape(len(self.values), -1)
+        parts = self.vectors.T @ as_columns(error, len(self.values), "error")
         found: np.ndarray = self.energies * (parts**2).sum(axis=1)
         return found
 
@@ -166,7 +172,7 @@ def _modes(K: np.ndarray, C: np.ndarray | None, decay: Flow | Descent) -> _Modes
         return _Modes(values, vectors, seen, values)
     lasting, size = decay.lasts(values), np.linalg.norm(seen, axis=0)
     rounding = 10.0 * len(K) * np.finfo(np.float64).eps * np.linalg.norm(size)
-    _refuse(lasting & (size > rounding), decay, float(values[-1]))
+    _refuse(lasting & (size > rounding), values, decay)
     rates = np.where(lasting, decay.some_rate, values)
     return _Modes(values, vectors, np.where(lasting, 0.0, seen), rates)
 
@@ -180,16 +186,18 @@ def _rounded(values: np.ndarray) -> np.ndarray:
 def _general(K: np.ndarray, C: np.ndarray | None, decay: Flow | Descent) -> np.ndarray:
     if math.isinf(decay.horizon):
         values = _rounded(eigvals(K))
-        _refuse(decay.lasts(values), decay, float(np.abs(values).max()))
+        _refuse(decay.lasts(values), values, decay, "")
     Q = np.eye(len(K)) if C is None else C.T @ C
     return _symmetrized(decay.solve(K, Q))
 
 
-def _refuse(lasting: np.ndarray, decay: Flow | Descent, largest: float) -> None:
+def _refuse(
+    lasting: np.ndarray, values: np.ndarray, decay: Flow | Descent, which: str = "observed "
+) -> None:
     if lasting.any():
         raise ValueError(
-            f"{int(lasting.sum())} observed modes of K never decay, and the Gramian of an infinite "
-            f"horizon is infinite: {decay.remedy(largest)}"
+            f"{int(lasting.sum())} {which}modes of K never decay, and the Gramian of an infinite "
+            f"horizon is infinite: {decay.remedy(values)}"
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .checks import check_positive
 from .curriculum import check_problem, filtered_targets
 from .filters import gradient_flow
 from .leave_one_out import inverse_diagonal, leave_one_out
@@ -45,6 +46,7 @@ def residual_scores(K: Any, y: Any, t: float, weight: Any = None) -> np.ndarray:
     modes, time = training_modes(K, weight), float(t)
     root = modes.root_weight[:, np.newaxis]
     values = modes.system.values
+    check_positive(values, K * modes.root_weight**2, "K")
     left = 1.0 - gradient_flow(values, time)
     return _sizes(modes.system.apply(left, root * y.reshape(len(y), -1)) / root)
 

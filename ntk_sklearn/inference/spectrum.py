@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .checks import as_columns, as_gram, as_weight
+from .checks import as_columns, as_gram, as_weight, check_positive
 from .schedule import Schedule
 from .training import TrainingModes, remaining, training_modes
 
@@ -53,7 +53,14 @@ class Spectrum:
         """Share of the power of the targets in the first 1, 2, ... modes (n,).
 
         (The cumulative power distribution of Canatar et al. 2021.)
+
+        Raises
+        ------
+        ValueError
+            If the targets are 0.
         """
+        if not self.power.any():
+            raise ValueError("targets of 0 have no power, and no share of it is in any mode")
         found: np.ndarray = np.cumsum(self.power) / self.power.sum()
         return found
 
@@ -138,10 +145,10 @@ class Spectrum:
         Raises
         ------
         ValueError
-            For negative times and steps that diverge; if the spectrum was taken without targets.
+            For negative times, numbers of steps that are not whole, and steps that diverge; if the
+            spectrum was taken without targets.
         """
-        if not all(t >= 0 for t in times):
-            raise ValueError(f"times must be >= 0, got {times!r}")
+        _check_times(times, schedule.learning_rate is not None)
         schedule.check(float(self.eigenvalues[0]) + _checked(ridge))
         power = self.power if self.initial_power is None else self.power + self.initial_power
         left = [remaining(self.eigenvalues, schedule.learned(t), ridge) for t in times]
@@ -170,8 +177,9 @@ def kernel_spectrum(
     Raises
     ------
     ValueError
-        For matrices that are not square, symmetric and of one size; targets and weights that do not
-        fit them; weights that are not positive; an initial covariance without targets.
+        For matrices that are not square, symmetric, positive semidefinite and of one size; targets
+        and weights that do not fit them; weights that are not positive; an initial covariance
+        without targets.
 
     Examples
     --------
@@ -183,12 +191,15 @@ def kernel_spectrum(
     kernel = as_gram(kernel, "kernel")
     weights = None if weight is None else as_weight(weight, len(kernel))
     modes = training_modes(kernel, weights)
+    check_positive(modes.system.values, kernel * modes.root_weight**2, "kernel")
     columns = None if targets is None else as_columns(targets, len(kernel))
     if initial_covariance is None:
         return spectrum_of(modes, columns)
     if columns is None:
         raise ValueError("initial_covariance needs targets, whose outputs it counts")
     covariance = as_gram(initial_covariance, "initial_covariance", len(kernel))
+    variances = np.linalg.eigvalsh(covariance)
+    check_positive(variances[variances > 0], covariance, "initial_covariance")
     return spectrum_of(modes, columns, covariance)
 
 
@@ -207,6 +218,14 @@ def spectrum_of(
     vectors = modes.root_weight[:, np.newaxis] * modes.system.vectors
     spread = targets.shape[1] * (vectors * (initial_covariance @ vectors)).sum(axis=0)[::-1]
     return Spectrum(values, coefficients, spread)
+
+
+def _check_times(times: Sequence[float], steps: bool) -> None:
+    found = np.asarray(times, dtype=np.float64)
+    if found.ndim != 1 or not (found >= 0).all():
+        raise ValueError(f"times must be a sequence of numbers >= 0, got {times!r}")
+    if steps and (found[np.isfinite(found)] % 1 != 0).any():
+        raise ValueError(f"with a learning_rate times count steps and must be whole, got {times!r}")
 
 
 def _checked(ridge: float) -> float:

@@ -78,11 +78,13 @@ class SphereSpectrum:
             For fewer than two degrees, degrees out of range, and eigenvalues that are not above
             their errors.
         """
-        k = np.asarray(list(degrees), dtype=np.int64)
-        first = 0 if self.offset > 0 else 1  # the logarithm of 0
-        if len(k) < 2 or k.min() < first or k.max() >= len(self.eigenvalues):
+        k = np.asarray(list(degrees))
+        least = 0 if self.offset > 0 else 1  # the logarithm of 0
+        whole = k.dtype.kind in "iu" and len(np.unique(k)) >= 2
+        if not whole or k.min() < least or k.max() >= len(self.eigenvalues):
             raise ValueError(
-                f"degrees must be two or more from {first} to {len(self.eigenvalues) - 1}, got {k}"
+                f"degrees must be two or more different integers from {least} to "
+                f"{len(self.eigenvalues) - 1}, got {k}"
             )
         lost = k[self.resolved[k] == 0]
         if len(lost):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..finite.tangent import Inputs, ModuleFunction
 from ..finite.tangent.function import Values
+from ._checks import as_targets, check_positive
 
 # (outputs (n, k), targets (n, k)) -> a number
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -77,19 +78,60 @@ def task(
     Raises
     ------
     ValueError
-        Unless the targets have the shape of the outputs; for modules that `ModuleFunction` refuses.
+        Unless the targets have the shape of the outputs, both are finite, and the loss is one
+        number; for modules that `ModuleFunction` refuses.
     """
     function = ModuleFunction(module, parameters)
     inputs = function.prepare(X)
-    given = torch.as_tensor(np.asarray(y), dtype=function.dtype, device=function.device)
+    given = as_targets(y).to(function.device, function.dtype)
     with torch.no_grad():
-        shape = function(function.values, inputs).shape
+        outputs = function(function.values, inputs)
+    if not bool(torch.isfinite(outputs).all()):
+        raise ValueError("the module has infinite or undefined outputs for X")
+    shape = outputs.shape
     if given.ndim == 0 or len(given) != shape[0] or given.numel() != shape.numel():
         raise ValueError(
             f"y must have the shape {tuple(shape)} of the module's outputs for X, got "
             f"{tuple(given.shape)}; classes are given one-hot"
         )
-    return Task(function, inputs, given.reshape(shape), squared if loss is None else loss)
+    found = Task(function, inputs, given.reshape(shape), squared if loss is None else loss)
+    _check_loss(found.loss, outputs, found.targets)
+    return found
+
+
+def make_optimizer(
+    make: MakeOptimizer, values: Iterable[Tensor], learning_rate: float
+) -> torch.optim.Optimizer:
+    """An optimizer whose steps need nothing but gradients.
+
+    Raises
+    ------
+    TypeError
+        For what makes no optimizer, or one that wants to call the loss itself (LBFGS).
+    ValueError
+        For learning rates that are not finite and positive.
+    """
+    if not callable(make):
+        raise TypeError(
+            "optimizer must be called as optimizer(parameters, lr=learning_rate), such as "
+            f"torch.optim.SGD, got {make!r}"
+        )
+    made = make(values, lr=check_positive(learning_rate, "learning_rate"))
+    if not isinstance(made, torch.optim.Optimizer) or isinstance(made, torch.optim.LBFGS):
+        raise TypeError(
+            "optimizer must make a torch optimizer that steps along gradients without a closure, "
+            f"got {type(made).__name__}"
+        )
+    return made
+
+
+def _check_loss(loss: Loss, outputs: Tensor, targets: Tensor) -> None:
+    if not callable(loss):
+        raise TypeError(f"loss must be called as loss(outputs, targets), got {loss!r}")
+    with torch.no_grad():
+        value = loss(outputs, targets)
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        raise ValueError("loss must return one number, the loss of all rows, as a tensor")
 
 
 def descend(

@@ -15,6 +15,7 @@ from ..finite import FiniteNetwork, to_module
 from ..finite.seeds import check_seed, spawn
 from ..kernels import NetworkKernel
 from ..kernels._network import Network, as_network, finite_width, tree
+from ._checks import check_positive
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,17 @@ class Given:
         matrix: np.ndarray = found[0]
         return matrix
 
-    def stable_rate(self) -> float:
-        """1 / (largest eigenvalue of the Gram), half the rate where gradient descent diverges."""
-        return float(1.0 / np.linalg.eigvalsh(self.limit())[-1])
+    def rate(self, given: float | None) -> float:
+        """The learning rate that is given, or half the one where gradient descent diverges.
+
+        1 / (largest eigenvalue of the Gram).
+        """
+        if given is not None:
+            return check_positive(given, "learning_rate")
+        largest = float(np.linalg.eigvalsh(self.limit())[-1])
+        if not largest > 0:
+            raise ValueError("the kernel of X is 0: no learning rate follows from it, give one")
+        return 1.0 / largest
 
     def others(self, X: ArrayLike, name: str) -> np.ndarray:
         """More rows, (m, n_features)."""
@@ -81,5 +90,7 @@ def given(
         )
     flat, shape = as_rows(X, image_shape)
     rows = check_rows(flat)
+    if not len(rows):
+        raise ValueError("X has no rows")
     shape = None if shape is None else resolve_image_shape(shape, rows.shape[1])
     return Given(layers, NetworkKernel(found, (quantity,), shape), rows)

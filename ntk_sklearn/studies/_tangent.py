@@ -51,4 +51,6 @@ def alignment(K: np.ndarray, other: np.ndarray) -> float:
 def target_alignment(K: np.ndarray, y: np.ndarray) -> float:
     """y^T K y / (|K| |y|^2), the alignment of K with y y^T (Cristianini et al. 2001)."""
     y = y.ravel()
+    if not y.any():
+        return np.nan
     return float(y @ K @ y / (np.linalg.norm(K) * (y @ y)))

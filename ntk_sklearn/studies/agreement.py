@@ -140,7 +140,7 @@ def finite_agreement(
     widths_, n = check_widths(widths), check_count(n_draws, "n_draws")
     study, targets = given(network, X, image_shape), check_targets(y)
     Z, checked = study.others(X_test, "X_test"), check_steps(steps)
-    rate = study.stable_rate() if learning_rate is None else float(learning_rate)
+    rate = study.rate(learning_rate)
     smoothers = _smoothers(study, Z, rate, checked)
     runs = [
         [

@@ -112,11 +112,13 @@ def catapult(
     learning: the catapult mechanism", 2020.
     """
     units = np.asarray(multiples, dtype=np.float64)
-    if units.ndim != 1 or not (np.isfinite(units) & (units > 0)).all():
+    if units.ndim != 1 or not units.size or not (np.isfinite(units) & (units > 0)).all():
         raise ValueError(f"multiples must be positive numbers, got {multiples!r}")
     n_steps = check_count(n_steps, "n_steps")
     given = task(module, X, y, None, parameters)
     start = _largest(tangent_gram(given.function, given.function.values, given.inputs))
+    if not start > 0:
+        raise ValueError("the module's tangent kernel is 0 for X: no learning rate is critical")
     rates = units * 2.0 / start
     runs = [_train(given, float(rate), n_steps) for rate in rates]
     losses, ends = (np.array(part) for part in zip(*runs, strict=True))

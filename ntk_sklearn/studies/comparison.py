@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from ..finite import TaylorExpansion, taylor_expand
 from ..finite.tangent import Inputs
 from ..finite.tangent.function import Values
-from ._checks import check_steps
-from ._descent import Learner, Loss, MakeOptimizer, descend, task
+from ._checks import check_count, check_steps
+from ._descent import Learner, Loss, MakeOptimizer, descend, make_optimizer, task
 from ._tangent import KernelAtStart
 
 
@@ -134,8 +134,10 @@ def trained_versus_linearized(
     Raises
     ------
     ValueError
-        For targets of another shape than the outputs, steps that do not ascend, and modules that
-        `linearize` refuses.
+        For targets of another shape than the outputs, steps that do not ascend, numbers that are
+        not finite, and modules that `linearize` refuses.
+    TypeError
+        For optimizers that need a closure (LBFGS), and losses that cannot be called.
 
     References
     ----------
@@ -145,10 +147,17 @@ def trained_versus_linearized(
     given, checked = task(module, X, y, loss, parameters), check_steps(steps)
     pair = given.learner(), _expanded(taylor_expand(module, order, parameters))
     training = [
-        descend(learner, given, optimizer(learner.values.values(), lr=learning_rate), checked)
+        descend(
+            learner,
+            given,
+            make_optimizer(optimizer, learner.values.values(), learning_rate),
+            checked,
+        )
         for learner in pair
     ]
     test = None if X_test is None else given.function.prepare(X_test)
+    if kernel_rows is not None:
+        kernel_rows = check_count(kernel_rows, "kernel_rows", least=0)
     kernel = KernelAtStart(given, kernel_rows)
     moments = [
         {

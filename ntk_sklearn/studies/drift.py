@@ -15,7 +15,7 @@ from torch import nn
 from ..finite.tangent import Inputs
 from ..kernels._network import Network
 from ._checks import check_count, check_steps, check_targets, check_widths
-from ._descent import Loss, MakeOptimizer, descend, task
+from ._descent import Loss, MakeOptimizer, descend, make_optimizer, task
 from ._given import given
 from ._power_law import fit_power_law
 from ._tangent import KernelAtStart, alignment, drift, target_alignment
@@ -34,7 +34,8 @@ class KernelDrift:
     alignments : ndarray, (n_steps,)
         Cosine :math:`\langle K_t, K_0 \rangle_F / (\|K_t\|_F \|K_0\|_F)`
     target_alignments : ndarray, (n_steps,)
-        :math:`y^T K_t y / (\|K_t\|_F \|y\|^2)`, the cosine of K_t and :math:`y y^T`.
+        :math:`y^T K_t y / (\|K_t\|_F \|y\|^2)`, the cosine of K_t and :math:`y y^T`; NaN for
+        targets of 0.
     """
 
     steps: np.ndarray
@@ -113,7 +114,7 @@ def kernel_drift(
     checked, study = check_steps(steps), task(module, X, y, loss, parameters)
     kernel, learner = KernelAtStart(study), study.learner()
     targets, found = study.targets.double().cpu().numpy(), []
-    stepper = optimizer(learner.values.values(), lr=learning_rate)
+    stepper = make_optimizer(optimizer, learner.values.values(), learning_rate)
     for value in descend(learner, study, stepper, checked):
         K, K_0 = kernel.at(learner.values), kernel.start
         found.append((value, drift(K, K_0), alignment(K, K_0), target_alignment(K, targets)))
@@ -170,7 +171,7 @@ def kernel_drift_over_widths(
     """
     widths_, n = check_widths(widths), check_count(n_draws, "n_draws")
     study, targets = given(network, X, image_shape), check_targets(y)
-    rate = study.stable_rate() if learning_rate is None else float(learning_rate)
+    rate = study.rate(learning_rate)
     runs = [
         [
             kernel_drift(module, study.rows, targets, learning_rate=rate, steps=steps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.optim import Optimizer
 
 from ..finite.preconditioners import rules
 from ..finite.tangent import Inputs, ModuleFunction
+from ._checks import check_count, check_positive
 from .frozen_training import FrozenTraining, Training
 
 
@@ -34,7 +36,7 @@ class FrozenPreconditioner:
         Gradient flow in the kernel ``K_D``, without momentum's inertia and weight decay.
     relative_error, flow_error : ndarray, (L,)
         Of `predicted` and `flow`: their distance to `outputs` over the distance that these have
-        gone since step 0.
+        gone since step 0; infinite where these overflow.
     drift : ndarray, (L,)
         ``|D_t - D_0| / |D_0|``, in the Euclidean norm of the diagonals.
     kernel : ndarray, (n k, n k)
@@ -88,7 +90,8 @@ def frozen_preconditioner(
     module : torch.nn.Module
         Trained in its own precision; predictions are in float64.
     optimizer : torch.optim.Optimizer
-        Of all or some of the module's parameters, see `preconditioner`. Copies of both are trained.
+        Of all or some of the module's parameters, see `preconditioner`; frozen ones, and those
+        that get no gradient, stay. Copies of both are trained.
     X, y : inputs and array-like, (n,) or (n, k)
     start : int
         Steps before D is frozen; at least one if the optimizer has taken none so far.
@@ -97,7 +100,7 @@ def frozen_preconditioner(
     rows : inputs or None
         Rows (m) at which functions are compared; None means X.
     loss_weight : float
-        ``2 / (n k)`` makes it ``torch.nn.MSELoss``.
+        Positive. ``2 / (n k)`` makes it ``torch.nn.MSELoss``.
 
     Returns
     -------
@@ -108,9 +111,11 @@ def frozen_preconditioner(
     TypeError
         For optimizers that cannot be read.
     ValueError
-        If there is no D yet, the optimizer maximizes, or targets do not fit the outputs.
+        If there is no D yet, the optimizer maximizes, or targets do not fit the outputs; for
+        numbers of steps that are negative, and weights that are not positive.
     """
-    logged = _logged(steps)
+    logged, start = _logged(steps), check_count(start, "start", least=0)
+    loss_weight = check_positive(loss_weight, "loss_weight")
     module, optimizer = copy.deepcopy((module, optimizer))
     training = Training(module, optimizer, X, y, loss_weight)
     for _ in range(start):
@@ -136,15 +141,13 @@ def _error(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
     away = np.linalg.norm((predicted - real).reshape(len(real), -1), axis=1)
     gone = np.linalg.norm((real - real[0]).reshape(len(real), -1), axis=1)
     found: np.ndarray = np.divide(away, gone, out=np.where(away > 0, np.inf, 0.0), where=gone > 0)
-    return found
+    # of a training that has diverged nothing is right any more
+    return np.where(np.isfinite(away) & np.isfinite(gone), found, np.inf)
 
 
 def _logged(steps: int | Sequence[int]) -> list[int]:
-    logged = (
-        list(range(1, int(steps) + 1))
-        if isinstance(steps, int | np.integer)
-        else sorted(set(steps))
-    )
-    if not logged or logged[0] < 1:
-        raise ValueError(f"steps must be integers >= 1, got {steps!r}")
-    return logged
+    if isinstance(steps, Sequence | np.ndarray) and not isinstance(steps, str) and len(steps):
+        return sorted({check_count(step, "each of steps") for step in steps})
+    if isinstance(steps, Integral) and not isinstance(steps, bool) and int(steps) >= 1:
+        return list(range(1, int(steps) + 1))
+    raise ValueError(f"steps must be an integer >= 1 or a sequence of them, got {steps!r}")

@@ -11,37 +11,55 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..finite.preconditioners import Diagonal, Rule, preconditioned_kernel
+from ..finite.preconditioners.reading import check_optimizer
 from ..finite.preconditioners.rules import advance
 from ..finite.tangent import Inputs, Jacobian, ModuleFunction
 from ..inference import gradient_flow, training_modes
+from ._checks import as_targets
 
 
 class Training:
     """A module that its optimizer trains on half the weighted sum of squares, in full batches.
 
+    Attributes
+    ----------
+    moved : list of str
+        The parameters that get gradients and are among the optimizer's; it leaves all others, be
+        they frozen or not used, where they are.
+
     Raises
     ------
+    TypeError
+        For optimizers that cannot be read.
     ValueError
-        If the optimizer maximizes, or the targets do not fit the outputs.
+        If the optimizer maximizes or moves nothing, or the targets do not fit the outputs.
     """
 
     def __init__(
         self, module: nn.Module, optimizer: Optimizer, X: Inputs, y: Any, weight: float
     ) -> None:
         self.module, self.optimizer, self.X, self.weight = module, optimizer, X, weight
-        trained = {p for group in optimizer.param_groups for p in group["params"]}
-        self.moved = [name for name, p in module.named_parameters() if p in trained]
+        check_optimizer(optimizer)
         self.prepare = ModuleFunction(module).prepare
         self.inputs = self.prepare(X)
         if any(group["maximize"] for group in optimizer.param_groups):
             raise ValueError("the optimizer maximizes, and the loss is to be minimized")
-        outputs = _call(module, self.inputs)
-        self.y = torch.as_tensor(np.asarray(y)).to(outputs)
+        outputs = _call(module, self.inputs).detach()
+        self.y = as_targets(y).to(outputs)
         self.y = self.y[:, None] if self.y.ndim == 1 else self.y
         if self.y.shape != outputs.shape:
             raise ValueError(
                 f"y has the shape {tuple(self.y.shape)}, the outputs {tuple(outputs.shape)}"
             )
+        self.moved = self._moved()
+
+    def _moved(self) -> list[str]:
+        own = {p for group in self.optimizer.param_groups for p in group["params"]}
+        named = {n: p for n, p in self.module.named_parameters() if p in own and p.requires_grad}
+        if not named:
+            raise ValueError("the optimizer moves none of the module's parameters")
+        slopes = torch.autograd.grad(self._loss(), list(named.values()), allow_unused=True)
+        return [name for name, slope in zip(named, slopes, strict=True) if slope is not None]
 
     def step(self) -> None:
         """One step of the optimizer."""

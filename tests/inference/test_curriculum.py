@@ -17,6 +17,7 @@ from ntk_sklearn.inference import (
     training_modes,
 )
 from ntk_sklearn.inference.curriculum import leading_modes
+from ntk_sklearn.inference.training import remaining
 
 N = 10
 rng = np.random.default_rng(0)
@@ -169,6 +170,8 @@ def test_bad_stages(message):
         ("share must be", {"share": 1.5}),
         ("share must be", {"share": "half"}),
         ("K must be a square", {"K": np.ones((3, 4))}),
+        ("K must be finite and symmetric", {"K": np.triu(np.ones((3, 3)))}),
+        ("K must be positive semidefinite", {"K": np.diag([2.0, 1.0, -1.0])}),
         ("y must be", {"y": np.ones(4)}),
         ("y must be", {"y": np.array([1.0, np.nan, 0.0])}),
         ("weight must be", {"weight": [1.0, 0.0, 1.0]}),
@@ -179,3 +182,12 @@ def test_bad_problems(message, change):
     given = {"K": np.eye(3), "y": np.ones(3), "share": 0.5} | change
     with pytest.raises(ValueError, match=message):
         filtered_targets(**given)
+
+
+def test_with_a_ridge_large_steps_may_gain_from_a_delay():
+    """One mode v = 1 with ridge 1/2 and h (v + ridge) = 3/2: 0 is left of it after one step."""
+    late, steps = ModeCurriculum((0, 1), (0, 1)), Schedule(learning_rate=1.0)
+    value, ridge = np.ones(1), 0.5
+    at_once = remaining(value, steps.learned(2), ridge)
+    delayed = remaining(value, late.learned(value, steps, 2), ridge)
+    np.testing.assert_allclose([at_once[0], delayed[0]], [0.5, 0.0], atol=1e-15)

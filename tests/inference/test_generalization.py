@@ -188,6 +188,9 @@ def test_power_without_eigenvalue_is_never_learned():
         ({"multiplicities": [1.0, 2.0, 3.0]}, "same length"),
         ({"ridge": -0.1}, "ridge must be"),
         ({"noise": np.inf}, "noise must be"),
+        ({"ridge": [0.1, 0.2]}, "ridge must be one number"),
+        ({"n_samples": []}, "n_samples must be"),
+        ({"eigenvalues": [], "power": []}, "eigenvalues must be"),
     ],
 )
 def test_refusals(changed, told):

@@ -243,7 +243,7 @@ def test_infinite_gramians_are_refused(K, rate):
 @pytest.mark.parametrize("K", [kernel(), SKEWED], ids=["symmetric", "skewed"])
 def test_rates_that_diverge_are_refused(K):
     bound = 2.0 / np.abs(np.linalg.eigvals(K)).max()
-    with pytest.raises(ValueError, match=r"learning_rate=.* must be below 2 / \(largest"):
+    with pytest.raises(ValueError, match=r"learning_rate=.* must be below 2 (/ \(largest|re)"):
         observability_gramian(K, learning_rate=1.01 * bound)
     assert np.isfinite(observability_gramian(K, None, 50, 1.01 * bound)).all()
     if K is not SKEWED:
@@ -274,3 +274,31 @@ def test_bad_input(message):
 def test_modes_need_symmetry():
     with pytest.raises(ValueError, match="K must be symmetric"):
         observed_modes(SKEWED)
+
+
+ROTATING = np.array(
+    [[1.0, 5.0], [-5.0, 1.0]]
+)  # eigenvalues 1 +- 5i, decaying for rates below 2 / 26
+
+
+def test_the_bound_of_modes_that_rotate():
+    assert np.isfinite(observability_gramian(ROTATING, learning_rate=0.0769)).all()
+    with pytest.raises(ValueError, match=r"^2 modes .* 2 re\(v\) .* = 0\.0769231; or give"):
+        observability_gramian(ROTATING, learning_rate=0.077)
+
+
+def test_no_rate_helps_modes_that_grow():
+    with pytest.raises(ValueError, match=r"give a finite horizon, or add a ridge to K$"):
+        observability_gramian(np.diag([1.0, -0.1]), learning_rate=0.1)
+
+
+def test_the_longest_horizon_is_no_overflow():
+    K = 100.0 * (np.eye(5) + 0.1 * np.triu(np.ones((5, 5))))
+    longest = observability_gramian(K, horizon=1.7e308)
+    np.testing.assert_allclose(longest, observability_gramian(K), rtol=1e-12, atol=1e-18)
+
+
+@pytest.mark.parametrize("error", [np.ones(2), np.full(3, np.nan)])
+def test_costs_of_errors_that_are_none(error):
+    with pytest.raises(ValueError, match="error must be finite"):
+        observed_modes(np.eye(3)).costs(error)

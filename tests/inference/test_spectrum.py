@@ -194,6 +194,18 @@ def test_refusals(arguments, told):
         (lambda s: s.losses([1], Schedule(1e9)), "diverges"),
         (lambda s: s.losses([1.0, -1.0]), "times must be"),
         (lambda s: kernel_spectrum(np.zeros((2, 2))).effective_rank, "no eigenvalue"),
+        (lambda s: kernel_spectrum(np.diag([1.0, -0.5])), "kernel must be positive semidefinite"),
+        (
+            lambda s: kernel_spectrum(np.eye(2), np.ones(2), initial_covariance=-np.eye(2)),
+            "initial_covariance must be positive semidefinite",
+        ),
+        (lambda s: kernel_spectrum(np.eye(2), np.zeros(2)).cumulative_power, "targets of 0"),
+        (
+            lambda s: kernel_spectrum(np.eye(2), np.ones(2)).losses([1.5], Schedule(0.1)),
+            "times count steps",
+        ),
+        (lambda s: kernel_spectrum(np.eye(2), np.ones(2)).losses(1.0), "sequence of numbers"),
+        (lambda s: target_alignment(np.diag([1.0, 2, 3, 4, 5, 6]), np.full(6, 0.1)), "constant"),
     ],
 )
 def test_questions_without_an_answer(ask, told):

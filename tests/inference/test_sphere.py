@@ -44,3 +44,10 @@ def test_laws_that_do_not_exist(p, degrees, told):
     found = spectrum(p, np.array([1.0, 0.5, 0.2, 0.0, 0.1]))
     with pytest.raises(ValueError, match=told):
         found.power_law(degrees)
+
+
+@pytest.mark.parametrize("degrees", [(2, 2), (1.5, 4.0), (1, 9)])
+def test_slopes_need_different_integers(degrees):
+    found = spectrum(3, np.linspace(1.0, 0.1, 9))
+    with pytest.raises(ValueError, match="degrees must be two or more different integers from 0"):
+        found.slope(degrees)

@@ -94,5 +94,9 @@ def test_errors_of_wide_networks(activation):
 def test_what_diverges_in_the_limit_is_refused():
     with pytest.raises(ValueError, match="gradient descent diverges with learning_rate=10"):
         finite_agreement(ERF, X, y, Z, (16,), learning_rate=10.0)
+    with pytest.raises(ValueError, match="learning_rate must be"):
+        finite_agreement(ERF, X, y, Z, (16,), learning_rate=np.nan)
+    with pytest.raises(ValueError, match="widths must be a sequence"):
+        finite_agreement(ERF, X, y, Z, 16)
     with pytest.raises(ValueError, match="X_test has 3 features"):
         finite_agreement(ERF, X, y, Z[:, :3], (16,))

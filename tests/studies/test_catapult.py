@@ -94,6 +94,9 @@ def test_a_model_that_is_linear_in_its_parameters_has_no_catapult():
     [
         ({"multiples": (0.5, -1.0)}, "multiples must be positive"),
         ({"multiples": 0.5}, "multiples must be positive"),
+        ({"multiples": ()}, "multiples must be positive"),
+        ({"y": np.nan * y}, "y must be finite numbers"),
+        ({"X": 0 * X, "parameters": ["weight"]}, "tangent kernel is 0"),
         ({"n_steps": 0}, "n_steps must be a positive integer"),
         ({"y": y[:2]}, "y must have the shape"),
     ],

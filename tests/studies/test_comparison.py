@@ -209,8 +209,27 @@ def test_parameters_that_start_from_zero_have_no_relative_movement():
         ({"y": CLASSES}, "classes are given one-hot"),
         ({"steps": (3, 1)}, "steps must be integers >= 0 in ascending order"),
         ({"steps": (0.5,)}, "steps must be integers"),
+        ({"steps": 3}, "steps must be a sequence"),
+        ({"y": np.nan * y}, "y must be finite numbers"),
+        ({"X": np.nan * X}, "outputs for X"),
+        ({"learning_rate": np.nan}, "learning_rate must be"),
+        ({"kernel_rows": -2}, "kernel_rows must be an integer >= 0"),
+        ({"optimizer": torch.optim.LBFGS}, "without a closure"),
+        ({"optimizer": "sgd"}, "optimizer must be called"),
+        ({"loss": lambda f, t: f - t}, "loss must return one number"),
+        ({"loss": "squared"}, "loss must be called"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(given, told):
-    with pytest.raises(ValueError, match=told):
-        trained_versus_linearized(**{"module": network(), "X": X, "y": y, **given}, learning_rate=1)
+    defaults = {"module": network(), "X": X, "y": y, "learning_rate": 1}
+    with pytest.raises((ValueError, TypeError), match=told):
+        trained_versus_linearized(**defaults | given)
+
+
+def test_targets_may_be_tensors_with_gradients():
+    given = torch.tensor(y, requires_grad=True)
+    first, second = (
+        trained_versus_linearized(network(), X, targets, learning_rate=0.01, steps=(2,))
+        for targets in (given, y)
+    )
+    np.testing.assert_array_equal(first.losses, second.losses)

@@ -180,6 +180,32 @@ def test_an_optimizer_of_some_parameters():
     assert list(found.steps) == list(range(51))
 
 
+@pytest.mark.parametrize("make", [
+    partial(torch.optim.SGD, lr=0.05, momentum=0.9, weight_decay=0.1),
+    partial(torch.optim.RMSprop, lr=0.01, alpha=1.0),
+])  # fmt: skip
+def test_what_gets_no_gradient_stays(make):
+    """An optimizer may hold frozen and unused parameters, and moves neither."""
+    module = linear_model()
+    module.bias.requires_grad_(False)
+    module.unused = torch.nn.Parameter(torch.ones(2).double())
+    optimizer = make(module.parameters())
+    if isinstance(optimizer, torch.optim.RMSprop):  # with a D that is held
+        optimizer.param_groups[0]["alpha"] = 0.9
+        step(module, optimizer)
+        optimizer.param_groups[0]["alpha"] = 1.0
+    found = frozen_preconditioner(module, optimizer, X, Y, start=1, steps=20)
+    np.testing.assert_allclose(found.predicted, found.outputs, rtol=1e-10, atol=1e-12)
+
+
+def test_a_training_that_diverges_is_not_right():
+    module = linear_model()
+    optimizer = torch.optim.SGD(module.parameters(), lr=1e9)
+    found = frozen_preconditioner(module, optimizer, X, Y, steps=[1, 60])
+    assert np.isinf(found.relative_error[-1])
+    assert found.passes(0.1) == 60
+
+
 def test_groups_and_keyword_inputs():
     class Named(torch.nn.Module):
         def __init__(self):
@@ -197,6 +223,13 @@ def test_groups_and_keyword_inputs():
 
 
 @pytest.mark.parametrize("change, error, message", [
+    ({"y": torch.full_like(Y, torch.nan)}, ValueError, "y must be finite numbers"),
+    ({"steps": [1.5]}, ValueError, "each of steps"), ({"steps": "3"}, ValueError, "steps must be"),
+    ({"start": -1}, ValueError, "start must be"),
+    ({"loss_weight": torch.nan}, ValueError, "loss_weight must be"),
+    ({"loss_weight": -1.0}, ValueError, "loss_weight must be"),
+    ({"optimizer": torch.optim.LBFGS}, TypeError, "SGD, Adam"),
+    ({"optimizer": lambda p: torch.optim.SGD(network(1).parameters())}, ValueError, "moves none"),
     ({"y": Y[:5]}, ValueError, r"y has the shape \(5, 2\), the outputs \(6, 2\)"),
     ({"steps": []}, ValueError, "steps must be"), ({"steps": 0}, ValueError, "steps must be"),
     ({"optimizer": lambda p: torch.optim.Adam(p, maximize=True)}, ValueError, "maximizes"),
@@ -208,4 +241,6 @@ def test_bad_input_is_refused(change, error, message):
     module = network()
     optimizer = given["optimizer"](module.parameters())
     with pytest.raises(error, match=message):
-        frozen_preconditioner(module, optimizer, X, given["y"], steps=given["steps"])
+        frozen_preconditioner(
+            module, optimizer, X, **{k: given[k] for k in given if k != "optimizer"}
+        )

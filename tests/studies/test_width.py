@@ -30,7 +30,7 @@ def test_errors_fall_with_the_root_of_the_width(name, quantity):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_power_of_wide_networks(name, quantity):
     widths = (64, 128, 256, 512, 1024)
-    found = width_convergence(NETWORKS[name], X, widths, n_draws=50, quantity=quantity)
+    found = width_convergence(NETWORKS[name], X, widths, n_draws=60, quantity=quantity)
     assert abs(found.slope + 0.5) < 3 * found.slope_error < 0.075
 
 

@@ -112,11 +112,12 @@ def _largest(
         values, vectors = eigh(operator.dense())
         return values[::-1][:k], vectors[:, ::-1][:, :k]
     values, vectors = eigsh(operator, k, which="LA", v0=rng.standard_normal(n))
-    while True:
+    rounding = n * np.finfo(values.dtype).eps * values.max()
+    while values.min() > rounding:  # else there are zeros, among which nothing is larger
         rest = _deflated(operator, values, vectors)
         start = rng.standard_normal(n)
         (bound,) = eigsh(rest, 1, which="LA", v0=start, tol=1e-4, return_eigenvectors=False)
-        if bound <= values.min() * (1 + 1e-6):
+        if bound <= max(values.min() * (1 + 1e-6), rounding):
             break
         value, vector = eigsh(rest, 1, which="LA", v0=start)
         lowest = int(values.argmin())

@@ -7,8 +7,9 @@ r"""Factors R of the output curvature of each row, S = R R^T.
 .. math:: S = \operatorname{diag} p - p p^T = \operatorname{diag}(q) (I - q q^T)
           \operatorname{diag}(q),
 
-and the columns of Q are those of the reflection that takes q to the last axis, without the last:
-one product of length k where an eigendecomposition of S would take k^3, and exact for small p.
+and the columns of Q are those of the reflection that takes q to the axis of its largest entry,
+without that axis: one product of length k where an eigendecomposition of S would take k^3. All
+digits stay however small p is: the largest entry comes into no difference of numbers near 1.
 """
 
 from __future__ import annotations
@@ -61,31 +62,54 @@ class DiagonalRoot:
 
 @dataclass(frozen=True)
 class SoftmaxRoot:
-    """R = diag(q) Q, (k, k - 1) in each row, for the square roots q (n, k) of probabilities."""
+    """R = diag(q) Q, (k, k - 1) in each row, for the square roots of probabilities.
+
+    Attributes
+    ----------
+    q : Tensor, (n, k)
+        The square roots, with the largest of each row in the last place.
+    largest : Tensor, (n, 1)
+        Where it was before it and the last one changed places.
+    """
 
     q: Tensor
+    largest: Tensor
+
+    @staticmethod
+    def of(q: Tensor) -> SoftmaxRoot:
+        """The root for square roots q (n, k) of probabilities in their own order."""
+        largest = q.argmax(1, keepdim=True)
+        return SoftmaxRoot(_exchanged(q, largest), largest)
 
     @property
     def rank(self) -> int:
         """Columns of R."""
         return self.q.shape[1] - 1
 
+    @property
+    def sign(self) -> Tensor:
+        """-1 where places were exchanged, (n, 1): two classes have one R then, (1, -1)."""
+        return torch.where(self.largest < self.rank, -1.0, 1.0).to(self.q)
+
     def apply(self, s: Tensor) -> Tensor:
         """R s (..., n, k) of (..., n, k - 1)."""
-        return self.q * self._reflect(torch.nn.functional.pad(s, (0, 1)))
+        moved = self.q * self._reflect(torch.nn.functional.pad(self.sign * s, (0, 1)))
+        return _exchanged(moved, self.largest)
 
     def adjoint(self, u: Tensor) -> Tensor:
         """R^T u (..., n, k - 1) of (..., n, k)."""
-        return self._reflect(self.q * u)[..., :-1]
+        return self.sign * self._reflect(self.q * _exchanged(u, self.largest))[..., :-1]
 
     def solve(self, gradient: Tensor) -> Tensor:
         """R^+ g (n, k - 1) of gradients p - y, which sum to zero."""
         # diag(q)^-1 g is orthogonal to q, so that Q^T loses nothing of it
-        return self._reflect(torch.where(self.q > 0, gradient / self.q, 0.0))[..., :-1]
+        moved = _exchanged(gradient, self.largest)
+        scaled = torch.where(self.q > 0, moved / self.q, 0.0)
+        return self.sign * self._reflect(scaled)[..., :-1]
 
     def take(self, rows: Any) -> SoftmaxRoot:
         """Some rows."""
-        return SoftmaxRoot(self.q[rows])
+        return SoftmaxRoot(self.q[rows], self.largest[rows])
 
     def _reflect(self, x: Tensor) -> Tensor:
         """(I - 2 v v^T / |v|^2) x for v = q + (0, ..., 0, 1), which has |v|^2 = 2 v_k."""
@@ -93,6 +117,14 @@ class SoftmaxRoot:
         scaled = along / (1 + self.q[:, -1:])
         reflected = x - scaled * self.q
         return torch.cat([reflected[..., :-1], reflected[..., -1:] - scaled], -1)
+
+
+def _exchanged(x: Tensor, place: Tensor) -> Tensor:
+    """x (..., n, k) with the entries at `place` (n, 1) and at the end of each row exchanged."""
+    at = place.expand(*x.shape[:-1], 1)
+    return x.scatter(-1, at, x[..., -1:]).index_copy(
+        x.ndim - 1, x.new_tensor([x.shape[-1] - 1], dtype=torch.long), x.gather(-1, at)
+    )
 
 
 @dataclass(frozen=True)
@@ -148,7 +180,7 @@ def _(loss: SoftmaxCrossEntropy, outputs: Tensor, targets: Tensor | None) -> Roo
             "SoftmaxCrossEntropy needs two or more outputs, the module has one: use "
             "BinaryCrossEntropy"
         )
-    return SoftmaxRoot(torch.exp(torch.log_softmax(outputs, 1) / 2))
+    return SoftmaxRoot.of(torch.exp(torch.log_softmax(outputs, 1) / 2))
 
 
 @curvature_root.register

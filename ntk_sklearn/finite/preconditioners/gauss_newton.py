@@ -9,6 +9,7 @@ variance 1. Everything goes through the small side K = J J^T (n k, n k):
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from torch import Tensor, nn
 from ..tangent import Inputs, Jacobian, ModuleFunction
 from .base import as_function, identity
 from .kernel import preconditioned_kernel
+
+# Negative eigenvalues that single precision leaves, in units of the largest.
+_NEGATIVE = 1e-5
 
 
 def gauss_newton_kernel(
@@ -64,16 +68,28 @@ def gauss_newton_kernel(
     Raises
     ------
     ValueError
-        If `damping` is negative, or blocks are missing.
+        If `damping` is negative or not finite, or `n_samples` no positive integer; if `kernel` is
+        not finite, symmetric and positive semi-definite; if blocks are missing or do not fit.
+
+    Notes
+    -----
+    With `rows` and `columns`, rounding of the blocks is divided by the damping: where
+    ``K(A, B) - K(A, X) K^+ K(X, B)`` is nearly 0, what is left of it is rounding.
 
     References
     ----------
     Amari, "Natural gradient works efficiently in learning", 1998; Zhang, Martens and Grosse, "Fast
     convergence of natural gradient descent for overparameterized neural networks", 2019.
     """
-    if damping < 0:
-        raise ValueError(f"damping must be >= 0, got {damping!r}")
+    damping = _checked_damping(damping)
+    kernel = _checked_kernel(kernel, n_samples)
+    rows, columns, between = _checked_blocks(len(kernel), rows, columns, between)
     values, vectors = np.linalg.eigh(kernel)
+    if values[0] < -_NEGATIVE * max(values[-1], 0.0):
+        raise ValueError(
+            f"kernel must be positive semi-definite, it has the eigenvalue {values[0]:.3g} beside "
+            f"{values[-1]:.3g}"
+        )
     kept = _kept(values)
     values, vectors = values[kept], vectors[:, kept]
     left = (kernel if rows is None else rows) @ vectors
@@ -157,16 +173,53 @@ def gauss_newton(
     Raises
     ------
     ValueError
-        If `damping` is negative.
+        If `damping` is negative or not finite.
     """
-    if damping < 0:
-        raise ValueError(f"damping must be >= 0, got {damping!r}")
+    damping = _checked_damping(damping)
     function = as_function(function)
     K = preconditioned_kernel(function, inputs, preconditioner=identity(function))
     values, vectors = torch.linalg.eigh(K.flatten(2).flatten(0, 1))
     kept = torch.from_numpy(_kept(values.cpu().numpy())).to(values.device)
     J = Jacobian(function, function.values, function.prepare(inputs))
-    return GaussNewtonPreconditioner(J, values[kept], vectors[:, kept], float(damping))
+    return GaussNewtonPreconditioner(J, values[kept], vectors[:, kept], damping)
+
+
+def _checked_damping(damping: float) -> float:
+    if not isinstance(damping, Real) or not 0 <= float(damping) < np.inf:
+        raise ValueError(f"damping must be a finite number >= 0, got {damping!r}")
+    return float(damping)
+
+
+def _checked_kernel(kernel: np.ndarray, n_samples: int) -> np.ndarray:
+    if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
+        raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}")
+    K = np.asarray(kernel)
+    if K.ndim != 2 or K.shape[0] != K.shape[1] or not K.size:
+        raise ValueError(
+            f"kernel must be a square matrix, got shape {K.shape}: blocks (n, k, n, k) are "
+            "flattened by .reshape(n * k, n * k)"
+        )
+    K = K if K.dtype.kind == "f" else K.astype(np.float64)
+    if not np.abs(K - K.T).max() <= 1e-5 * np.abs(K).max():
+        raise ValueError("kernel must be finite and symmetric")
+    symmetric: np.ndarray = (K + K.T) / 2
+    return symmetric
+
+
+def _checked_blocks(size: int, *blocks: np.ndarray | None) -> list[np.ndarray | None]:
+    """Rows, columns and between, where they are given, as matrices that fit."""
+    found = [None if block is None else np.asarray(block) for block in blocks]
+    rows, columns, between = found
+    for block, name in ((rows, "rows"), (columns, "columns")):
+        if block is not None and (block.ndim != 2 or block.shape[1] != size):
+            raise ValueError(f"{name} must have shape (m, {size}), got {block.shape}")
+    if between is None or rows is None or columns is None:
+        return found
+    if between.shape != (len(rows), len(columns)):
+        raise ValueError(
+            f"between must have shape {(len(rows), len(columns))}, got {between.shape}"
+        )
+    return found
 
 
 def _kept(values: np.ndarray) -> np.ndarray:

@@ -177,12 +177,14 @@ def _check_led_here(
     function: ModuleFunction, update: Tensor, live: dict[str, torch.nn.Parameter]
 ) -> None:
     """Whether the module is where the update leads, up to rounding."""
-    now = function.flatten({name: live[name].detach() for name in function.values}).to(update)
-    coarsest = max(torch.finfo(live[name].dtype).eps for name in function.values)
-    missed = (function.flatten(function.values) + update - now).norm()
-    if missed > 1e-3 * update.norm() + 4.0 * max(coarsest, torch.finfo(now.dtype).eps) * now.norm():
-        raise ValueError(
-            "the module's parameters are not those of the function and the optimizer's last step: "
-            "make the ModuleFunction before the step, and ask after it and before anything else "
-            "changes parameters or gradients"
-        )
+    for name, change_ in function.unflatten(update).items():
+        start, now = function.values[name], live[name].detach().to(update)
+        eps = max(torch.finfo(kind).eps for kind in (live[name].dtype, update.dtype))
+        rounding = eps**0.5 * change_.norm() + 4.0 * eps * torch.maximum(start.norm(), now.norm())
+        if not (start + change_ - now).norm() <= rounding:
+            raise ValueError(
+                f"{name} is not where the function's and the optimizer's last step lead: make the "
+                "ModuleFunction before the step, and ask after it and before anything else changes "
+                "parameters, gradients or rates; leave out by `parameters` of ModuleFunction what "
+                "the step has left out for want of a gradient"
+            )

@@ -25,8 +25,9 @@ class TaylorExpansion(nn.Module):
 
     A module of its own: it reads what the module reads, and its outputs have the module's shape.
     Its parameters start at copies :math:`\theta_0` of the module's and can be trained by any
-    optimizer. The derivatives are nested Jacobian-vector products; no Jacobian is formed. One call
-    costs up to about :math:`2^d` forward passes.
+    optimizer. Its state, as of `state_dict`, can be loaded into an expansion of the same order
+    about the same parameters. The derivatives are nested Jacobian-vector products; no Jacobian is
+    formed. One call costs up to about :math:`2^d` forward passes.
 
     Made by `linearize` and `taylor_expand`, which have the details.
 
@@ -89,6 +90,24 @@ class TaylorExpansion(nn.Module):
         if set(values) != set(origin):
             raise ValueError(f"values must be of the parameters {list(origin)}, got {list(values)}")
         return {name: values[name] - start for name, start in origin.items()}
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What a state belongs to: the order, and a fingerprint of theta_0 and all that stays."""
+        return {"order": self.order, "origin": self.function.fingerprint()}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Refuse a state whose parameters mean another function here.
+
+        Raises
+        ------
+        ValueError
+            For the state of an expansion of another order, or about other parameters.
+        """
+        if state != self.get_extra_state():
+            raise ValueError(
+                "this is the state of an expansion of another order or about other parameters: "
+                "load the module's own state first, and expand the module there"
+            )
 
     def _apply(self, fn: Any, recurse: bool = True) -> TaylorExpansion:
         raise TypeError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -104,6 +105,14 @@ class ModuleFunction:
         found = x.detach() if isinstance(x, Tensor) else torch.from_numpy(np.array(x))
         found = found.to(self.device)
         return found.to(self.dtype) if found.is_floating_point() else found
+
+    def fingerprint(self) -> str:
+        """A hash of the parameters' and buffers' names and values."""
+        found = hashlib.sha256()
+        for name, tensor in {**self.values, **self._rest}.items():
+            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            found.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return found.hexdigest()
 
     def flatten(self, values: Values) -> Tensor:
         """Parameters side by side, (n_parameters,) in the order of `values`."""

@@ -135,6 +135,19 @@ def test_more_eigenpairs_than_the_rank_are_refused():
         F.top_eigenpairs(11)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("k", [5, 20])
+def test_zeros_by_rounding_are_not_searched_for_larger_ones(k, dtype):
+    """Rank 3 of 60: among the zeros each look finds another one that is larger, without end."""
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Linear(3, 200, bias=False), torch.nn.Linear(200, 1, bias=False)
+    )
+    F = FisherOperator(module, torch.randn(60, 3), SquaredLoss(), dtype=dtype)
+    with pytest.raises(ValueError, match="ask for k = 3 at most"):
+        F.top_eigenpairs(k)
+
+
 def test_the_starting_vector_does_not_matter():
     F = operator("dense")
     first, second = F.top_eigenpairs(2), F.top_eigenpairs(2, random_state=1)

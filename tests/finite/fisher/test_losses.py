@@ -52,6 +52,18 @@ def test_roots_are_factors_of_the_hessian(name):
     assert root.take([0, 2]).rank == root.rank == (K - 1 if name == "softmax" else K)
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 2, 0], [2, 0, 1]])
+def test_roots_of_confident_rows_keep_all_digits(order):
+    """Wherever the class is that has all but 1e-42 of the probability."""
+    logits = torch.tensor([[100.0, 3.0, -100.0]]).double()[:, order]
+    root = curvature_root(SoftmaxCrossEntropy(), logits, None)
+    R = root.apply(torch.eye(2).double()[:, None, :])[:, 0].T
+    p = torch.exp(logits[0] - 100.0)  # up to 1e-42
+    S = torch.diag(p) - torch.outer(p, p)
+    S[order.index(0), order.index(0)] = p[order.index(1)]  # 1 - p
+    torch.testing.assert_close(R @ R.T, S, rtol=1e-14, atol=0.0)
+
+
 def test_roots_of_singular_matrices_are_cut_off():
     S = torch.tensor([[[2.0, 2.0], [2.0, 2.0]], [[0.0, 0.0], [0.0, 0.0]]]).double()
     R = symmetric_root(S)

@@ -202,11 +202,28 @@ def test_a_step_of_natural_gradient_leaves_all_residuals_in_proportion():
 @pytest.mark.parametrize("call", [
     lambda: gauss_newton_kernel(K, 6, -1.0), lambda: gauss_newton(FUNCTION, X, -1.0),
     lambda: gauss_newton_kernel(K, 6, 0.1, rows=CROSS, columns=CROSS),
-    lambda: gauss_newton_kernel(K, 6, columns=CROSS),
+    lambda: gauss_newton_kernel(K, 6, columns=CROSS), lambda: gauss_newton_kernel(K, 6, np.nan),
+    lambda: gauss_newton(FUNCTION, X, np.inf),
 ])  # fmt: skip
 def test_bad_damping_and_missing_blocks_are_refused(call):
     with pytest.raises(ValueError, match=r"damping must be|columns need rows"):
         call()
+
+
+@pytest.mark.parametrize("given, told", [
+    ({"kernel": np.triu(np.ones((3, 3)))}, "kernel must be finite and symmetric"),
+    ({"kernel": np.full((3, 3), np.nan)}, "kernel must be finite and symmetric"),
+    ({"kernel": np.diag([1.0, -0.5, 2.0])}, "kernel must be positive semi-definite"),
+    ({"kernel": np.ones((3, 4))}, "kernel must be a square matrix"),
+    ({"n_samples": 0}, "n_samples must be"), ({"n_samples": 2.5}, "n_samples must be"),
+    ({"rows": np.ones((2, 4))}, r"rows must have shape \(m, 3\), got \(2, 4\)"),
+    ({"rows": np.ones((2, 3)), "columns": np.ones(3)}, "columns must have shape"),
+    ({"rows": np.ones((2, 3)), "columns": np.ones((1, 3)), "between": np.ones((1, 2)),
+      "damping": 1.0}, r"between must have shape \(2, 1\)"),
+])  # fmt: skip
+def test_matrices_that_are_no_kernel_are_refused(given, told):
+    with pytest.raises(ValueError, match=told):
+        gauss_newton_kernel(**{"kernel": np.eye(3), "n_samples": 3} | given)
 
 
 # Sign descent

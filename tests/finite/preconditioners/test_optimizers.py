@@ -360,7 +360,29 @@ def test_gradients_of_something_else_are_noticed():
     module, optimizer = trained("sgd")
     function, _, _ = real_update(module, optimizer)
     module(X).sum().backward()
-    with pytest.raises(ValueError, match="changes parameters or gradients"):
+    with pytest.raises(ValueError, match="anything else changes parameters"):
+        last_update(optimizer, function)
+
+
+def test_a_small_parameter_that_a_step_left_out_is_noticed():
+    """Its momentum is remembered, and is a ten thousandth of what moves the others."""
+    module = network()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
+    for p in module.parameters():
+        p.grad = torch.full_like(p, 1e-4 if p is module[2].bias else 1.0)
+    optimizer.step()
+    function = ModuleFunction(module)
+    module[2].bias.grad = None
+    optimizer.step()
+    with pytest.raises(ValueError, match=r"2\.bias is not where.*left out for want of a gradient"):
+        last_update(optimizer, function)
+
+
+def test_a_rate_that_was_changed_a_little_is_noticed():
+    module, optimizer = trained("adam")
+    function, _, _ = real_update(module, optimizer)
+    optimizer.param_groups[0]["lr"] *= 1 - 5e-4
+    with pytest.raises(ValueError, match="parameters, gradients or rates"):
         last_update(optimizer, function)
 
 

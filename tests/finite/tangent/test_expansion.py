@@ -232,6 +232,16 @@ def test_it_is_saved_and_copied_like_other_modules():
         assert torch.equal(other(x), trained(x))
 
 
+def test_states_of_other_expansions_are_refused():
+    """The same parameters mean another function about other ones."""
+    module, elsewhere = network("dense"), deepcopy(network("dense"))
+    with torch.no_grad():
+        elsewhere[0].bias += 1e-3
+    for other in (linearize(elsewhere), taylor_expand(module, 2)):
+        with pytest.raises(ValueError, match="another order or about other parameters"):
+            other.load_state_dict(linearize(module).state_dict())
+
+
 def test_inputs_by_name():
     module, (x, z) = network("two inputs"), rows("two inputs")
     linear = linearize(module)
