@@ -233,6 +233,7 @@ def test_values_of_neural_tangents(name, method):
 SLACK = 8 * 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS[:3])
 def test_memory_stays_within_the_budget(method):
     torch.manual_seed(0)
