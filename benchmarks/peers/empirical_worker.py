@@ -43,8 +43,10 @@ class Session:
     def __init__(self) -> None:
         self._calls: dict[int, Any] = {}
 
-    def prepare(self, network_of: dict[str, Any], implementation: int, arrays: str) -> None:
-        """Compile a Gram with all products of outputs, and call once."""
+    def prepare(
+        self, network_of: dict[str, Any], implementation: int, form: str, arrays: str
+    ) -> None:
+        """Compile a Gram with all products of outputs, or their mean, and call once."""
         found = np.load(arrays)
         x = jnp.asarray(np.moveaxis(found["x"], 1, -1) if found["x"].ndim == 4 else found["x"])
         init, apply, _ = network(network_of)
@@ -53,19 +55,24 @@ class Session:
         given = [jnp.asarray(found[f"p{k}"]).reshape(leaf.shape) for k, leaf in enumerate(leaves)]
         parameters = jax.tree_util.tree_unflatten(tree, given)
         kernel = jax.jit(
-            nt.empirical_ntk_fn(apply, trace_axes=(), vmap_axes=0, implementation=implementation),
+            nt.empirical_ntk_fn(
+                apply,
+                trace_axes=(-1,) if form == "mean" else (),
+                vmap_axes=0,
+                implementation=implementation,
+            )
         )
         self._calls[implementation] = lambda: kernel(x, None, parameters)
         jax.block_until_ready(self._calls[implementation]())
 
-    def seconds(self, implementation: int) -> float:
-        """Wall time of one call."""
-        start = time.perf_counter()
+    def seconds(self, implementation: int) -> tuple[float, float]:
+        """Wall time of one call, and time of the processor."""
+        start, used = time.perf_counter(), time.process_time()
         jax.block_until_ready(self._calls[implementation]())
-        return time.perf_counter() - start
+        return time.perf_counter() - start, time.process_time() - used
 
     def values(self, implementation: int, path: str) -> None:
-        """Save the kernel as .npy, (n, n, k, k)."""
+        """Save the kernel as .npy, (n, n, k, k) or (n, n)."""
         np.save(path, np.asarray(self._calls[implementation]()))
 
     def versions(self) -> dict[str, str]:

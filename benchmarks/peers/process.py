@@ -88,19 +88,25 @@ class Peer:
         return str(path)
 
     def prepare_empirical(
-        self, network: dict[str, Any], implementation: int, arrays: dict[str, np.ndarray]
+        self, network: dict[str, Any], implementation: int, form: str, arrays: dict[str, np.ndarray]
     ) -> None:
         """Send inputs and parameters, compile an empirical kernel, and call once."""
         path = Path(self._folder.name) / "arrays.npz"
         np.savez(path, **arrays)
-        self._ask("prepare", network_of=network, implementation=implementation, arrays=str(path))
+        how = {"network_of": network, "implementation": implementation, "form": form}
+        self._ask("prepare", **how, arrays=str(path))
 
     def seconds(self, **which: Any) -> float:
         """Wall time of one call of what was prepared, measured over there."""
         return float(self._ask("seconds", **which))
 
+    def both_seconds(self, **which: Any) -> tuple[float, float]:
+        """The same of an empirical kernel, and the time of the processor."""
+        clock, used = self._ask("seconds", **which)
+        return clock, used
+
     def values(self, **which: Any) -> np.ndarray:
-        """(quantities, n, m), or an empirical kernel (n, n, k, k)."""
+        """(quantities, n, m), or an empirical kernel (n, n, k, k) or (n, n)."""
         path = Path(self._folder.name) / "values.npy"
         self._ask("values", path=str(path), **which)
         return np.load(path)

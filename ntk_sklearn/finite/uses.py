@@ -33,6 +33,11 @@ class Place:
     x: Tensor
     taps: tuple[Any, ...] = (...,)
 
+    def read(self, start: int, stop: int, groups: int) -> Tensor:
+        """By some taps, (n, groups, taps * in_channels, positions); copied once."""
+        several = [self.x[tap].unflatten(1, (groups, -1)) for tap in self.taps[start:stop]]
+        return (several[0] if len(several) == 1 else torch.cat(several, 2)).flatten(3)
+
 
 @dataclass(frozen=True)
 class Use:
@@ -76,11 +81,13 @@ class Use:
 
     def patches(self) -> Iterator[Tensor]:
         """By tap what is read, (n, groups, in_channels, positions)."""
-        for taps in zip(*(place.taps for place in self.places), strict=True):
-            several = zip(self.places, taps, strict=True)
-            flat = [place.x[tap].flatten(2) for place, tap in several]
-            joined = flat[0] if len(flat) == 1 else torch.cat(flat, 2)
-            yield joined.unflatten(1, (self.groups, -1))
+        for t in range(self.n_taps):
+            yield self.patch(t, t + 1)
+
+    def patch(self, start: int, stop: int) -> Tensor:
+        """What some taps read side by side, (n, groups, taps * in_channels, positions)."""
+        by_place = [place.read(start, stop, self.groups) for place in self.places]
+        return by_place[0] if len(by_place) == 1 else torch.cat(by_place, 3)
 
     def derivatives(self) -> Tensor:
         """(n, groups, k, channels, positions)."""
@@ -103,10 +110,8 @@ def gradients(use: Use, block: int) -> Iterator[Tensor]:
     step = max(1, min(channels, block // per_channel))
     together = max(1, block // (per_channel * step))
     parts = [part.flatten(2, 3) for part in d.split(step, dim=3)]
-    patches = use.patches()
     for start in range(0, use.n_taps, together):
-        several = [next(patches) for _ in range(min(together, use.n_taps - start))]
-        patch = several[0] if len(several) == 1 else torch.cat(several, 2)
+        patch = use.patch(start, start + together)
         for part in parts:
             found = (part @ patch.mT).unflatten(2, (k, -1))
             yield found.transpose(1, 2).flatten(2)
@@ -129,6 +134,9 @@ def pair_products(a: Use, b: Use, form: str) -> Tensor:
 def squares(use: Use) -> Tensor:
     """Squared norms (n, k) of the gradients, by positions."""
     positions = use.d.shape[3]
+    if positions == 1 and use.groups == 1:
+        read = reduce(torch.add, (p.square().sum((1, 2, 3)) for p in use.patches()))
+        return use.d.square().sum((2, 3)).mul_(read[:, None])
     step = max(1, PAIR_BLOCK // (positions**2 * use.d.shape[1]))
     found = []
     for start in range(0, len(use), step):

@@ -46,10 +46,13 @@ def add_products(total: Tensor, form: str, left: Tensor, right: Tensor) -> None:
 def symmetric(total: Tensor, form: str, squares: Tensor) -> Tensor:
     """A Gram from what is above its diagonal, and the squares (n, k) of the gradients."""
     upper = total.triu_(1)
+    lower = torch.empty_like(upper)
+    for target, matrix in zip(lower, upper, strict=True):
+        target.copy_(matrix.mT)  # by blocks; sums with a transposed matrix go by strides
     diagonal = {"full": squares.reshape(1, -1), "diagonal": squares.mT}.get(form)
     if diagonal is None:
         diagonal = squares.sum(1)[None]
-    found = upper + upper.mT
+    found = lower.add_(upper)
     found.diagonal(dim1=1, dim2=2).copy_(diagonal)
     return found
 
