@@ -17,6 +17,10 @@ Inputs = Any
 
 Values = Mapping[str, Tensor]
 
+# For methods that follow gradients where their caller does not: within `torch.no_grad()` and
+# `torch.inference_mode()`.
+following_gradients = torch.inference_mode(False)
+
 
 class ModuleFunction:
     """Outputs (n, k) of a module as a function of its trained parameters.
@@ -45,6 +49,7 @@ class ModuleFunction:
         Of the parameters.
     """
 
+    @following_gradients
     def __init__(
         self,
         module: nn.Module,
@@ -79,6 +84,7 @@ class ModuleFunction:
             outputs = functional_call(self.module, {**rest, **values}, positional, named)
         return _checked(outputs, n_rows(inputs))
 
+    @following_gradients
     def prepare(self, inputs: Inputs) -> tuple[Tensor, ...] | dict[str, Tensor]:
         """Inputs as tensors where the parameters are; floating-point ones in their precision.
 
@@ -102,6 +108,8 @@ class ModuleFunction:
 
     def _tensor(self, x: Any) -> Tensor:
         found = x.detach() if isinstance(x, Tensor) else torch.from_numpy(np.array(x))
+        if found.is_inference():  # from `torch.inference_mode()`: no graph may keep them
+            found = found.clone()
         found = found.to(self.device)
         return found.to(self.dtype) if found.is_floating_point() else found
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..._validation import parse_budget
 from . import forms
 from .examine import Structure, examine
-from .function import Inputs, ModuleFunction, n_rows
+from .function import Inputs, ModuleFunction, following_gradients, n_rows
 from .operator import TangentOperator
 from .plan import PASS_BYTES, Plan, Task, check_form, make_plan, told
 from .sizes import Sizes
@@ -103,6 +103,7 @@ class EmpiricalNTK:
         """All products of outputs, (n, k, m, k)."""
         return self._matrix(X, Z, "full")
 
+    @following_gradients
     def diag(self, X: Inputs) -> Any:
         """The diagonal of the Gram, without the Gram: (n,), or (n, k) of "diagonal" and "full"."""
         x = self.function.prepare(X)
@@ -120,6 +121,7 @@ class EmpiricalNTK:
         """
         return self._parts(X, Z, lambda name: name.rpartition(".")[0])
 
+    @following_gradients
     def operator(self, X: Inputs, Z: Inputs | None = None) -> LinearOperator:
         """Products of the full kernel (n * k, m * k) with vectors, without the kernel.
 
@@ -132,6 +134,7 @@ class EmpiricalNTK:
         step = max(1, min(PASS_BYTES, self._work(0, False) // 4) // row)
         return TangentOperator(self.function, x, z, structure.n_outputs, step)
 
+    @following_gradients
     def explain(self, X: Inputs, Z: Inputs | None = None) -> str:
         """Method and reason, tiles, and memory of a call with these inputs, in words."""
         x = self.function.prepare(X)
@@ -146,6 +149,7 @@ class EmpiricalNTK:
         (found,) = self._matrices(X, Z, form, lambda name: "").values()
         return found
 
+    @following_gradients
     def _matrices(
         self, X: Inputs, Z: Inputs | None, form: str, group: Callable[[str], str]
     ) -> dict[str, Tensor]:
