@@ -35,21 +35,21 @@ class Jacobian:
         with torch.no_grad():
             return self.function(self.values, self.inputs)
 
-    @following_gradients
+    @following_gradients()
     def jvp(self, direction: Tensor) -> Tensor:
         """J v (n, k) of a direction (n_parameters,) in parameter space."""
         tangent = self.function.unflatten(direction)
         found: Tensor = jvp(self._at, (dict(self.values),), (tangent,))[1]
         return found.detach()
 
-    @following_gradients
+    @following_gradients()
     def vjp(self, cotangent: Tensor) -> Tensor:
         """J^T u (n_parameters,) of a cotangent (n, k)."""
         _, pull = self._pullback()
         (found,) = pull(cotangent)
         return self.function.flatten(found).detach()
 
-    @following_gradients
+    @following_gradients()
     def dense(self) -> Tensor:
         """J itself, (n * k, n_parameters): for few rows and small modules only."""
         outputs, pull = self._pullback()
