@@ -174,6 +174,7 @@ def _within_budget(kernel: EmpiricalNTK, layer: GivenModule, n_pairs: int) -> Em
     limited = copy(kernel)
     blocks = layer.n_outputs**2 if layer.full else 1
     work = kernel.memory_budget
+    assert isinstance(work, int)
     limited.memory_budget = work + kernel.function.dtype.itemsize * n_pairs * blocks
     return limited
 

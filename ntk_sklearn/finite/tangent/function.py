@@ -186,8 +186,8 @@ def check_module(module: Any) -> None:
     for path, part in module.named_modules():
         if isinstance(part, (nn.Embedding, nn.EmbeddingBag)) and part.scale_grad_by_freq:
             raise ValueError(
-                f"{path or type(part).__name__} divides gradients by how often a batch has a token: "
-                "they are no derivatives; set its scale_grad_by_freq to False"
+                f"{path or type(part).__name__} divides gradients by how often a batch has a "
+                "token: they are no derivatives; set its scale_grad_by_freq to False"
             )
         why = _depends_on_more(part)
         if why:

@@ -179,8 +179,8 @@ class EmpiricalNTK:
             k, other = (self._structure(rows).n_outputs for rows in (x, z))
             if k != other:
                 raise ValueError(
-                    f"the module has {k} outputs for rows of X and {other} for rows of Z: give them "
-                    "the same shape"
+                    f"the module has {k} outputs for rows of X and {other} for rows of Z: give "
+                    "them the same shape"
                 )
 
     def _structure(self, x: Any) -> Structure:

@@ -69,7 +69,8 @@ class TangentOperator(LinearOperator):
 
     def _through(self, source: _Side, target: _Side, x: np.ndarray) -> np.ndarray:
         if np.iscomplexobj(x):
-            return self._through(source, target, x.real) + 1j * self._through(source, target, x.imag)
+            real, imaginary = (self._through(source, target, part) for part in (x.real, x.imag))
+            return real + 1j * imaginary
         function = source.function
         vector = torch.from_numpy(np.array(x).reshape(-1)).to(function.device, function.dtype)
         return to_numpy(target.push(source.pull(vector)))
