@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,17 +12,15 @@ import torch
 from torch import Tensor
 
 from ..finite.linearized import GivenModule, own_copy
-from ..finite.tangent import EmpiricalNTK, Jacobian
+from ..finite.tangent import EmpiricalNTK
 from .problem import GivenParameters, Problem
-from .reference import mirrored
 
 # Beyond this a tile gains nothing, and takes too long to be interrupted.
-_LARGEST_TILE = 128
-# Gradients in all parameters that are held at once, for rows, columns and what they are made from.
-_GRADIENTS = 4
-# Derivatives of a row's signals that are held at once, for every row and output of a tile: the
-# Jacobian is that of all rows together.
-_SIGNALS = 6
+_LARGEST_TILE = 256
+# What the gradients of a tile may take at a time: those of so many rows, but no more bytes.
+_ROWS, _BYTES = 64, 2**28
+# Arrays of the size of a tile that live beside its kernel.
+_COPIES = 3
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,10 @@ class ModuleEvaluator:
         """Fill a tile; see `Evaluator`."""
         if 0 in out.shape:
             return
-        found = {}
-        for layer, kernel in x.kernels.items():
-            found[layer] = _block(layer, kernel, x.rows, rows, z.rows, cols, on_diagonal)
-            if on_diagonal:  # with the numbers of `diagonal`, to the last bit
-                own = _squares(layer, kernel, x.rows, rows)
-                found[layer] = mirrored(found[layer]).diagonal_scatter(own)
+        found = {
+            layer: _block(layer, kernel, x.rows, rows, z.rows, cols, on_diagonal)
+            for layer, kernel in x.kernels.items()
+        }
         _write(problem, found, out)
 
     def diagonal(self, problem: Problem, x: Prepared, rows: slice, out: Any) -> None:
@@ -86,14 +84,15 @@ class ModuleEvaluator:
         _write(problem, found, out)
 
     def workspace(self, problem: Problem) -> tuple[int, int]:
-        """Bytes per pair and per input: blocks of all outputs, and gradients in all parameters."""
-        pairs, inputs, times = [], [], problem.per_row
-        for layer in _modules(problem):
-            k = layer.n_outputs
-            signals = _SIGNALS * k * _signal_numbers(layer, problem) // times**2
-            pairs.append(3 * (k // times) ** 2 + len(problem.outputs) + signals)
-            inputs.append(_GRADIENTS * -(-k // times) * layer.function().n_parameters)
-        return problem.dtype.itemsize * max(pairs), problem.dtype.itemsize * max(inputs)
+        """Bytes per pair and per input: the kernel of a tile, and copies of its rows."""
+        times = problem.per_row
+        per_pair = max(_COPIES * (1 + layer.full) for layer in _modules(problem))
+        per_input = _COPIES * (n_features(problem) // times + 1)
+        return problem.dtype.itemsize * per_pair, problem.dtype.itemsize * per_input
+
+    def tile_overhead(self, problem: Problem) -> int:
+        """Bytes for gradients, by which `EmpiricalNTK` cuts a tile into smaller ones."""
+        return max(_budget(layer, problem) for layer in _modules(problem))
 
     def tile_side(self, problem: Problem) -> int:
         """Rows at which products of gradients take as long as the gradients, or thereabouts."""
@@ -101,8 +100,27 @@ class ModuleEvaluator:
 
 
 def _kernel(layer: GivenModule, problem: Problem) -> EmpiricalNTK:
-    module = own_copy(layer.module, problem.device)
-    return EmpiricalNTK(module, parameters=layer.parameters, dtype=problem.dtype)
+    return EmpiricalNTK(
+        own_copy(layer.module, problem.device),
+        parameters=layer.parameters,
+        outputs="full" if layer.full else "mean",
+        dtype=problem.dtype,
+        memory_budget=_budget(layer, problem),
+    )
+
+
+def n_features(problem: Problem) -> int:
+    """Numbers of a row."""
+    shape = problem.input_shape
+    return (shape.channels or 1) * prod(shape.spatial)
+
+
+def _budget(layer: GivenModule, problem: Problem) -> int:
+    """Bytes for the gradients of some rows, or for the least that one row and column need."""
+    size, k = problem.dtype.itemsize, layer.n_outputs
+    n_parameters = layer.function().n_parameters
+    one = 3 * size * k * (n_parameters + k) + (2 + k) * size * _signal_numbers(layer, problem)
+    return max(one, min(_ROWS * one, _BYTES))
 
 
 def _modules(problem: Problem) -> list[GivenModule]:
@@ -137,25 +155,33 @@ def _block(
     on_diagonal: bool,
 ) -> Tensor:
     """The kernel of rows and columns of the matrix."""
-    if not layer.full:
-        blocks = kernel.blocks(X[rows], None if on_diagonal else Z[cols])
-        return blocks.diagonal(dim1=1, dim2=3).mean(-1)
-    (i, inside), (j, beside) = _inputs(rows, layer.n_outputs), _inputs(cols, layer.n_outputs)
-    blocks = kernel.blocks(X[i], None if on_diagonal else Z[j])
-    return blocks.flatten(2, 3).flatten(0, 1)[inside, beside]
+    (i, inside), (j, beside) = _inputs(rows, layer), _inputs(cols, layer)
+    x, z = X[i], X[i] if on_diagonal else Z[j]
+    limited = _within_budget(kernel, layer, len(x) * len(z))
+    found: Tensor = limited(x, None if on_diagonal else z)
+    return found.flatten(2, 3).flatten(0, 1)[inside, beside] if layer.full else found
 
 
 def _squares(layer: GivenModule, kernel: EmpiricalNTK, X: Tensor, rows: slice) -> Tensor:
     """The kernel of rows of the matrix with themselves."""
-    i, inside = _inputs(rows, layer.n_outputs) if layer.full else (rows, slice(None))
-    function = kernel.function
-    J = Jacobian(function, function.values, function.prepare(X[i]))
-    squares = J.dense().square().sum(1)
-    return squares[inside] if layer.full else squares.unflatten(0, (len(J), -1)).mean(1)
+    i, inside = _inputs(rows, layer)
+    found: Tensor = _within_budget(kernel, layer, len(X[i])).diag(X[i])
+    return found.flatten()[inside] if layer.full else found
 
 
-def _inputs(rows: slice, k: int) -> tuple[slice, slice]:
+def _within_budget(kernel: EmpiricalNTK, layer: GivenModule, n_pairs: int) -> EmpiricalNTK:
+    """The kernel, which may take so much beside a result."""
+    limited = copy(kernel)
+    blocks = layer.n_outputs**2 if layer.full else 1
+    work = kernel.memory_budget
+    assert isinstance(work, int)
+    limited.memory_budget = work + kernel.function.dtype.itemsize * n_pairs * blocks
+    return limited
+
+
+def _inputs(rows: slice, layer: GivenModule) -> tuple[slice, slice]:
     """The rows of X that rows of the matrix belong to, and their place among all rows of these."""
+    k = layer.n_outputs if layer.full else 1
     first = rows.start // k
     return slice(first, -(-rows.stop // k)), slice(rows.start - first * k, rows.stop - first * k)
 

@@ -174,7 +174,8 @@ def _count_outputs(function: ModuleFunction, row_shape: tuple[int, ...]) -> int:
     except (RuntimeError, IndexError) as error:
         raise ValueError(
             f"the module cannot read rows of shape {row_shape}: {error}; give the kernel or "
-            "estimator the image_shape, or put the module behind one that reshapes its input"
+            "estimator the image_shape, or put the module behind one that reshapes its input, or "
+            "casts it: rows are floats"
         ) from error
 
 

@@ -121,9 +121,9 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         """Call, and note what it was."""
         kwargs = kwargs or {}
-        used = [self._names[id(t)] for t in _tensors((args, kwargs)) if id(t) in self._names]
+        used = [self._names[id(t)] for t in tensors((args, kwargs)) if id(t) in self._names]
         out = func(*args, **kwargs)
-        if not used or not any(True for _ in _tensors(out)):
+        if not used or not any(True for _ in tensors(out)):
             return out
         affine = _affine(func, args, kwargs)
         if affine is not None and self._note(affine, out, used):
@@ -243,12 +243,12 @@ _AFFINE: dict[Any, Callable[..., _Affine | None]] = {
 }
 
 
-def _tensors(nested: Any) -> Iterator[Tensor]:
+def tensors(nested: Any) -> Iterator[Tensor]:
     """Tensors in nested tuples, lists and mappings."""
     if isinstance(nested, Tensor):
         yield nested
     elif isinstance(nested, (tuple, list)):
         for part in nested:
-            yield from _tensors(part)
+            yield from tensors(part)
     elif isinstance(nested, Mapping):
-        yield from _tensors(tuple(nested.values()))
+        yield from tensors(tuple(nested.values()))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..uses import Use, gradients
-from .calls import Call, Recorder
+from .calls import Call, Recorder, tensors
 from .function import ModuleFunction, n_rows, take
 from .rows import gradients as gradients_of
 from .rows import row_jacobians
@@ -22,6 +23,10 @@ _FEW, _MORE = 2, 3
 _ROWS_MEET = (
     "row 0 of the module's outputs changes with the rows beside it: outputs must be functions of "
     "their own row"
+)
+_CHECKPOINTS = (
+    "the module computes parts of itself again on the way back (torch.utils.checkpoint), with the "
+    "parameters that it has then: switch its checkpointing off, memory_budget bounds the memory"
 )
 
 
@@ -75,7 +80,8 @@ def examine(function: ModuleFunction, inputs: Any) -> Structure:
     Raises
     ------
     ValueError
-        If there are no rows; if outputs depend on other rows.
+        If there are no rows; if outputs depend on other rows, or are no numbers; if the module
+        uses `torch.utils.checkpoint`.
     """
     if not n_rows(inputs):
         raise ValueError(
@@ -85,8 +91,15 @@ def examine(function: ModuleFunction, inputs: Any) -> Structure:
     two = take(three, slice(_FEW))
     few = run(function, two, graph=False)[1]
     outputs, more, saved = _counted(function, three)
+    _check_finite(outputs)
     sites, others = _sites(function, few, more)
-    for name in _unlike_alone(function, three, outputs, more.calls, sites, others):
+    try:
+        unlike = _unlike_alone(function, three, outputs, more.calls, sites, others)
+    except RuntimeError as error:
+        if "checkpoint" not in str(error):
+            raise
+        raise ValueError(_CHECKPOINTS) from error
+    for name in unlike:
         others[name] = "its gradient is not that of the calls that were seen"
     return Structure(
         outputs.shape[1],
@@ -98,6 +111,14 @@ def examine(function: ModuleFunction, inputs: Any) -> Structure:
         saved // _MORE,
         tuple(call.kind for call in more.calls),
     )
+
+
+def _check_finite(outputs: Tensor) -> None:
+    if not bool(torch.isfinite(outputs).all()):
+        raise ValueError(
+            "the module's outputs for the first rows are NaN or infinite: look for such numbers in "
+            "the inputs and in the module's parameters"
+        )
 
 
 def _counted(function: ModuleFunction, inputs: Any) -> tuple[Tensor, Recorder, int]:
@@ -210,12 +231,28 @@ def _batches(outputs: Tensor, ends: list[Tensor]) -> bool:
     return all(map(_agree, found, expected))
 
 
+class _NoOtherParameters(TorchDispatchMode):
+    """Refuse what is computed with the module's own parameters instead of their copies."""
+
+    def __init__(self, function: ModuleFunction) -> None:
+        super().__init__()
+        self._own = {id(p) for p in function.module.parameters()}
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if any(id(t) in self._own for t in tensors((args, kwargs or {}))):
+            raise ValueError(_CHECKPOINTS)
+        return func(*args, **(kwargs or {}))
+
+
 def _vectorizes(function: ModuleFunction, names: list[str], rows: Any) -> bool:
     """Whether rows and outputs at once give what one after another gives."""
     smallest = min(names, key=lambda name: function.values[name].numel())
     small = [name for name in names if function.values[name].numel() * len(names) < _TRIED]
     tried = small or [smallest]
-    expected = row_jacobians(function, tried, rows, vectorized=False)
+    with _NoOtherParameters(function):
+        expected = row_jacobians(function, tried, rows, vectorized=False)
     try:
         found = row_jacobians(function, tried, rows, vectorized=True)
     except (RuntimeError, ValueError, TypeError):  # values that vmap cannot follow

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,21 @@ from torch.func import functional_call
 Inputs = Any
 
 Values = Mapping[str, Tensor]
+
+# `functional_call` exchanges the parameters of the module, which other threads may be calling.
+_CALLING = RLock()
+os.register_at_fork(after_in_child=_CALLING._at_fork_reinit)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def following_gradients() -> Iterator[None]:
+    """Gradients in the parameters' precision, within `no_grad`, `inference_mode`, `autocast`."""
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    with ExitStack() as stack:
+        for device in devices:
+            stack.enter_context(torch.autocast(device, enabled=False))
+        with torch.inference_mode(False):
+            yield
 
 
 class ModuleFunction:
@@ -46,6 +63,7 @@ class ModuleFunction:
         Of the parameters.
     """
 
+    @following_gradients()
     def __init__(
         self,
         module: nn.Module,
@@ -55,9 +73,9 @@ class ModuleFunction:
         check_module(module)
         self.module = module
         found = dict(module.named_parameters())
+        _check_values(found)
         trained = _selected(found, parameters)
-        own = _floating_dtype(found)
-        self.dtype = own if dtype is None else dtype
+        self.dtype = _floating_dtype(found) if dtype is None else _checked_dtype(dtype)
         self.device = next(iter(found.values())).device
         self.values = {name: self._copied(found[name]) for name in trained}
         frozen = {name: p for name, p in found.items() if name not in self.values}
@@ -76,10 +94,11 @@ class ModuleFunction:
         """Outputs (n, ...) as the module shapes them."""
         rest = {name: tensor.clone() for name, tensor in self._rest.items()}
         positional, named = (inputs, {}) if isinstance(inputs, tuple) else ((), inputs)
-        with _row_by_row():
+        with _CALLING, _row_by_row():
             outputs = functional_call(self.module, {**rest, **values}, positional, named)
         return _checked(outputs, n_rows(inputs))
 
+    @following_gradients()
     def prepare(self, inputs: Inputs) -> tuple[Tensor, ...] | dict[str, Tensor]:
         """Inputs as tensors where the parameters are; floating-point ones in their precision.
 
@@ -103,6 +122,8 @@ class ModuleFunction:
 
     def _tensor(self, x: Any) -> Tensor:
         found = x.detach() if isinstance(x, Tensor) else torch.from_numpy(np.array(x))
+        if found.is_inference():  # from `torch.inference_mode()`: no graph may keep them
+            found = found.clone()
         found = found.to(self.device)
         return found.to(self.dtype) if found.is_floating_point() else found
 
@@ -130,6 +151,22 @@ def n_rows(inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> int:
     return len(_tensors(inputs)[0])
 
 
+def to_numpy(found: Tensor) -> np.ndarray:
+    """An array.
+
+    Raises
+    ------
+    TypeError
+        For precisions that numpy does not have.
+    """
+    if found.dtype == torch.bfloat16:
+        raise TypeError(
+            "numpy has no bfloat16: pass dtype=torch.float32, or tensors, which give tensors"
+        )
+    array: np.ndarray = found.cpu().numpy()
+    return array
+
+
 def take(inputs: Any, rows: Any) -> Any:
     """Some rows of prepared inputs."""
     if isinstance(inputs, dict):
@@ -143,13 +180,24 @@ def check_module(module: Any) -> None:
     Raises
     ------
     TypeError
-        For anything but a module.
+        For anything but a module of Python code.
     ValueError
-        For random or batch-dependent submodules in training mode, by path.
+        For random or batch-dependent submodules in training mode, and embeddings whose gradients
+        depend on the batch, by path.
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"module must be a torch.nn.Module, got {module!r}")
+    if isinstance(module, (torch.jit.ScriptModule, nn.DataParallel)):
+        raise TypeError(
+            f"module is a {type(module).__name__}, whose parameters torch cannot exchange: pass "
+            "the torch.nn.Module that it was made from"
+        )
     for path, part in module.named_modules():
+        if isinstance(part, (nn.Embedding, nn.EmbeddingBag)) and part.scale_grad_by_freq:
+            raise ValueError(
+                f"{path or type(part).__name__} divides gradients by how often a batch has a "
+                "token: they are no derivatives; set its scale_grad_by_freq to False"
+            )
         why = _depends_on_more(part)
         if why:
             raise ValueError(
@@ -202,9 +250,30 @@ def _floating_dtype(found: Mapping[str, Tensor]) -> torch.dtype:
     if len(kinds) > 1:
         raise ValueError(
             f"the module's parameters have several precisions {sorted(map(str, kinds))}: convert "
-            "the module, as by module.double()"
+            "the module, as by module.double(), or pass the dtype"
         )
     return kinds.pop() if kinds else torch.get_default_dtype()
+
+
+def _checked_dtype(dtype: Any) -> torch.dtype:
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError(
+            f"dtype must be None or a floating-point torch.dtype, as torch.float64, got {dtype!r}"
+        )
+    return dtype
+
+
+def _check_values(found: Mapping[str, Tensor]) -> None:
+    for name, p in found.items():
+        if nn.parameter.is_lazy(p):
+            raise ValueError(f"parameter {name} has no shape yet: call the module on a few rows")
+        if p.is_meta:
+            raise ValueError(f"parameter {name} is on the meta device: load its values first")
+        if p.is_complex():
+            raise ValueError(
+                f"parameter {name} is complex: split it into real parts, as gradients are products "
+                "of real numbers here"
+            )
 
 
 def _tensors(inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> list[Tensor]:
@@ -220,6 +289,10 @@ def _checked(outputs: Any, n: int) -> Tensor:
         raise TypeError(
             f"the module returns {type(outputs).__name__}, not a tensor: wrap it in a module whose "
             "forward returns the outputs that count"
+        )
+    if not outputs.is_floating_point():
+        raise TypeError(
+            f"the module returns {outputs.dtype}: outputs must be real floating-point numbers"
         )
     if outputs.ndim == 0 or len(outputs) != n:
         raise ValueError(

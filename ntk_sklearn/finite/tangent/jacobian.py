@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vjp, vmap
 
-from .function import ModuleFunction, Values, n_rows, take
+from .function import ModuleFunction, Values, following_gradients, n_rows, take
 
 # rows of a dense Jacobian in one pass, which goes back through all of them for each output of each
 _PIECE = 2
@@ -38,18 +38,21 @@ class Jacobian:
         with torch.no_grad():
             return self.function(self.values, self.inputs)
 
+    @following_gradients()
     def jvp(self, direction: Tensor) -> Tensor:
         """J v (n, k) of a direction (n_parameters,) in parameter space."""
         tangent = self.function.unflatten(direction)
         found: Tensor = jvp(self._at, (dict(self.values),), (tangent,))[1]
         return found.detach()
 
+    @following_gradients()
     def vjp(self, cotangent: Tensor) -> Tensor:
         """J^T u (n_parameters,) of a cotangent (n, k)."""
         _, pull = self._pullback()
         (found,) = pull(cotangent)
         return self.function.flatten(found).detach()
 
+    @following_gradients()
     def dense(self) -> Tensor:
         """J itself, (n * k, n_parameters): for few rows and small modules only."""
         ends = range(_PIECE, len(self), _PIECE)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..._validation import parse_budget
 from . import forms
 from .examine import Structure, examine
-from .function import Inputs, ModuleFunction, n_rows
+from .function import Inputs, ModuleFunction, following_gradients, n_rows
 from .operator import TangentOperator
 from .plan import PASS_BYTES, Plan, Task, check_form, make_plan, told
 from .sizes import Sizes
@@ -103,6 +103,7 @@ class EmpiricalNTK:
         """All products of outputs, (n, k, m, k)."""
         return self._matrix(X, Z, "full")
 
+    @following_gradients()
     def diag(self, X: Inputs) -> Any:
         """The diagonal of the Gram, without the Gram: (n,), or (n, k) of "diagonal" and "full"."""
         x = self.function.prepare(X)
@@ -120,6 +121,7 @@ class EmpiricalNTK:
         """
         return self._parts(X, Z, lambda name: name.rpartition(".")[0])
 
+    @following_gradients()
     def operator(self, X: Inputs, Z: Inputs | None = None) -> LinearOperator:
         """Products of the full kernel (n * k, m * k) with vectors, without the kernel.
 
@@ -127,15 +129,20 @@ class EmpiricalNTK:
         """
         x = self.function.prepare(X)
         z = x if Z is None else self.function.prepare(Z)
+        self._check_alike(x, z)
         structure = self._structure(x)
         row = 4 * structure.saved + 1
         step = max(1, min(PASS_BYTES, self._work(0, False) // 4) // row)
         return TangentOperator(self.function, x, z, structure.n_outputs, step)
 
+    @following_gradients()
     def explain(self, X: Inputs, Z: Inputs | None = None) -> str:
         """Method and reason, tiles, and memory of a call with these inputs, in words."""
         x = self.function.prepare(X)
-        plan = self._plan(x, None if Z is None else self.function.prepare(Z), self.outputs)
+        z = None if Z is None else self.function.prepare(Z)
+        if z is not None:
+            self._check_alike(x, z)
+        plan = self._plan(x, z, self.outputs)
         return told(plan, self._structure(x))
 
     def _parts(self, X: Inputs, Z: Inputs | None, group: Callable[[str], str]) -> dict[str, Any]:
@@ -146,11 +153,14 @@ class EmpiricalNTK:
         (found,) = self._matrices(X, Z, form, lambda name: "").values()
         return found
 
+    @following_gradients()
     def _matrices(
         self, X: Inputs, Z: Inputs | None, form: str, group: Callable[[str], str]
     ) -> dict[str, Tensor]:
         x = self.function.prepare(X)
         z = None if Z is None else self.function.prepare(Z)
+        if z is not None:
+            self._check_alike(x, z)
         plan, k = self._plan(x, z, form), self._structure(x).n_outputs
         return matrices(plan.passes, x, z, form, k, group)
 
@@ -163,10 +173,19 @@ class EmpiricalNTK:
         bytes_ = self._work(result * self.function.dtype.itemsize, matrix)
         return make_plan(Task(sizes, n, m, z is None, bytes_), self.method, x)
 
+    def _check_alike(self, x: Any, z: Any) -> None:
+        """Examine columns, too, where they show more than rows."""
+        if n_rows(z) and (_shapes(z) != _shapes(x) or n_rows(x) == 1):
+            k, other = (self._structure(rows).n_outputs for rows in (x, z))
+            if k != other:
+                raise ValueError(
+                    f"the module has {k} outputs for rows of X and {other} for rows of Z: give "
+                    "them the same shape"
+                )
+
     def _structure(self, x: Any) -> Structure:
-        """What rows of such shapes show; examined once."""
-        items = x.items() if isinstance(x, Mapping) else enumerate(x)
-        key = tuple((name, tuple(t.shape[1:]), t.dtype) for name, t in items)
+        """What rows of such shapes show; examined once, and again if it was by a single row."""
+        key = _shapes(x), n_rows(x) > 1
         if key not in self._structures:
             self._structures[key] = examine(self.function, x)
         return self._structures[key]
@@ -184,3 +203,8 @@ class EmpiricalNTK:
                 f"{budget / 2**20:.4g} MB: raise it, take fewer rows, or outputs='mean'"
             )
         return budget
+
+
+def _shapes(x: Any) -> tuple[Any, ...]:
+    items = x.items() if isinstance(x, Mapping) else enumerate(x)
+    return tuple((name, tuple(t.shape[1:]), t.dtype) for name, t in items)

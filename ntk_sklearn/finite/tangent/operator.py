@@ -10,8 +10,14 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor
 
-from .function import ModuleFunction, n_rows, take
+from .function import ModuleFunction, n_rows, take, to_numpy
 from .jacobian import Jacobian
+
+NO_FORWARD_MODE = (
+    "torch has no derivatives in forward mode of this module, which products of its kernel with "
+    "vectors need: call the EmpiricalNTK for the matrix, with a method other than "
+    "'vector_products': "
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,10 @@ class _Side:
 
     def push(self, direction: Tensor) -> Tensor:
         """J v (n * k,)."""
-        found = [J.jvp(direction).flatten() for _, J in self._jacobians()]
+        try:
+            found = [J.jvp(direction).flatten() for _, J in self._jacobians()]
+        except (NotImplementedError, RuntimeError) as error:
+            raise NotImplementedError(NO_FORWARD_MODE + str(error).splitlines()[0]) from error
         return torch.cat(found) if found else direction.new_zeros(0)
 
 
@@ -49,7 +58,7 @@ class TangentOperator(LinearOperator):
     def __init__(self, function: ModuleFunction, left: Any, right: Any, k: int, step: int) -> None:
         self._left = _Side(function, left, k, step)
         self._right = _Side(function, right, k, step)
-        dtype = torch.empty(0, dtype=function.dtype).numpy().dtype
+        dtype = to_numpy(torch.empty(0, dtype=function.dtype)).dtype
         super().__init__(dtype, (n_rows(left) * k, n_rows(right) * k))
 
     def _matvec(self, x: np.ndarray) -> np.ndarray:
@@ -59,7 +68,9 @@ class TangentOperator(LinearOperator):
         return self._through(self._left, self._right, x)
 
     def _through(self, source: _Side, target: _Side, x: np.ndarray) -> np.ndarray:
+        if np.iscomplexobj(x):
+            real, imaginary = (self._through(source, target, part) for part in (x.real, x.imag))
+            return real + 1j * imaginary
         function = source.function
         vector = torch.from_numpy(np.array(x).reshape(-1)).to(function.device, function.dtype)
-        found: np.ndarray = target.push(source.pull(vector)).cpu().numpy()
-        return found
+        return to_numpy(target.push(source.pull(vector)))

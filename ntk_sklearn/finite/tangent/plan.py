@@ -12,6 +12,7 @@ from . import forms
 from .contraction import Contraction
 from .examine import Structure
 from .function import take
+from .operator import NO_FORWARD_MODE
 from .sizes import Sizes
 from .vector_products import VectorProducts
 
@@ -83,6 +84,8 @@ def make_plan(task: Task, method: str, inputs: Any) -> Plan:
     ------
     ValueError
         For an unknown method.
+    NotImplementedError
+        If "vector_products" is asked for where torch has no derivatives in forward mode.
     MemoryError
         If not even tiles of one row and one parameter fit into the budget.
     """
@@ -93,8 +96,8 @@ def make_plan(task: Task, method: str, inputs: Any) -> Plan:
     refused: list[str] = []
     for name in order:
         try:
-            if method == "auto" and name == "vector_products":
-                _try_forward_mode(task, inputs)
+            if name == "vector_products":
+                _try_forward_mode(task, inputs, method)
             passes = _PASSES[name](task)
         except _DoesNotFit as error:
             refused.append(f"{name}: {error}")
@@ -231,13 +234,15 @@ _PASSES: Any = {
 }
 
 
-def _try_forward_mode(task: Task, inputs: Any) -> None:
+def _try_forward_mode(task: Task, inputs: Any, method: str) -> None:
     """Some functions of torch have no derivative in forward mode."""
     values = dict(task.sizes.function.values)
     one = take(inputs, slice(1))
     try:
         jvp(lambda v: task.sizes.function(v, one), (values,), (values,))
     except (NotImplementedError, RuntimeError) as error:
+        if method != "auto":
+            raise NotImplementedError(NO_FORWARD_MODE + str(error).splitlines()[0]) from error
         raise _DoesNotFit(str(error).splitlines()[0]) from None
 
 

@@ -112,7 +112,9 @@ def derivatives(outputs: Tensor, ends: Sequence[Tensor], batched: bool) -> list[
     several = torch.autograd.grad(
         outputs, ends, directions, is_grads_batched=True, materialize_grads=True
     )
-    return list(several)
+    # zeros for what the outputs do not depend on come once, not once for every direction
+    expanded = zip(several, ends, strict=True)
+    return [d if d.ndim > end.ndim else d.expand(k, *end.shape) for d, end in expanded]
 
 
 def parts(

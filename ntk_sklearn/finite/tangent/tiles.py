@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from . import forms
-from .function import n_rows, take
+from .function import n_rows, take, to_numpy
 from .plan import Pass
 
 Group = Callable[[str], str]
@@ -42,7 +42,7 @@ def _of_pass(step: Pass, x: Any, z: Any, form: str, k: int, group: Group) -> dic
     for name in step.names:
         groups.setdefault(group(name), []).append(name)
     n, m = n_rows(x), n_rows(x if z is None else z)
-    if max(n, m) <= step.side:
+    if m and max(n, m) <= step.side:
         (only,) = _tiles(step, x, z, form, k, groups)
         return only[2]
     shape = {"full": (n, k, m, k), "diagonal": (n, m, k)}.get(form, (n, m))
@@ -106,7 +106,7 @@ def _slices(n: int, step: int) -> list[slice]:
 
 def as_given(found: Tensor, *inputs: Any) -> Any:
     """An array, or the tensor where the inputs have tensors."""
-    return found if any(map(_has_tensor, inputs)) else found.cpu().numpy()
+    return found if any(map(_has_tensor, inputs)) else to_numpy(found)
 
 
 def _has_tensor(inputs: Any) -> bool:

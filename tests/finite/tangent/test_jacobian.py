@@ -108,3 +108,45 @@ def test_parameters_are_chosen_by_name_or_beginning():
 def test_modules_that_are_no_function_of_a_row_are_refused(module, message):
     with pytest.raises(ValueError, match=message):
         ModuleFunction(module)
+
+
+@pytest.mark.parametrize(
+    "module, error, message",
+    [
+        (lambda: torch.jit.script(nn.Linear(3, 2)), TypeError, "that it was made from"),
+        (lambda: nn.DataParallel(nn.Linear(3, 2)), TypeError, "that it was made from"),
+        (lambda: nn.LazyLinear(2), ValueError, "weight has no shape yet: call the module"),
+        (lambda: nn.Linear(3, 2, device="meta"), ValueError, "load its values first"),
+        (lambda: nn.Linear(3, 2, dtype=torch.complex64), ValueError, "split it into real parts"),
+        (lambda: nn.Embedding(3, 2, scale_grad_by_freq=True), ValueError, "are no derivatives"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_modules_that_are_none_of_real_parameters(module, error, message):
+    with pytest.raises(error, match=message):
+        ModuleFunction(module())
+
+
+@pytest.mark.parametrize("dtype", ["float64", torch.int64, torch.complex64])
+def test_dtypes_are_of_torch_and_real(dtype):
+    with pytest.raises(ValueError, match="dtype must be None or a floating-point"):
+        ModuleFunction(nn.Linear(3, 2), dtype=dtype)
+
+
+def test_a_dtype_makes_several_precisions_one():
+    several = nn.Sequential(nn.Linear(3, 2).double(), nn.Linear(2, 1))
+    with pytest.raises(ValueError, match="or pass the dtype"):
+        ModuleFunction(several)
+    function = ModuleFunction(several, dtype=torch.float64)
+    assert {value.dtype for value in function.values.values()} == {torch.float64}
+
+
+class Integers(nn.Linear):
+    def forward(self, x):
+        return super().forward(x).argmax(1)
+
+
+def test_outputs_are_real_numbers():
+    function = ModuleFunction(Integers(3, 2))
+    with pytest.raises(TypeError, match="must be real floating-point numbers"):
+        function(function.values, function.prepare(torch.ones(2, 3)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from evaluator_contract import kilobytes
 from tangent_modules import MODULES, explicit, kernel, module, rows
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from ntk_sklearn.finite import EmpiricalNTK, empirical_ntk, to_module, uses
 from ntk_sklearn.finite.tangent import contraction, plan
@@ -383,3 +385,125 @@ def test_auto_takes_the_fewest_operations():
     attention = nn.TransformerEncoderLayer(16, 2, 16, batch_first=True).eval()
     told = EmpiricalNTK(attention, outputs="full").explain(torch.randn(20, 4, 16))
     assert told.startswith("vector_products: fewest")
+
+
+@pytest.mark.parametrize("method", METHODS[:3])
+@pytest.mark.parametrize(
+    "mode",
+    [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", dtype=torch.bfloat16)],
+)
+def test_modes_of_the_caller_do_not_count(mode, method):
+    torch.manual_seed(0)
+    built = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    x = torch.randn(5, 3)
+    expected = kernel(built, x, x).reshape(10, 10)
+    with mode():
+        ntk = EmpiricalNTK(built, outputs="full", method=method)
+        found, squares = ntk(x.clone()), ntk.diag(x)
+        product = ntk.operator(x) @ np.ones(10)
+    assert not found.requires_grad
+    assert close(found.reshape(10, 10), expected, 1e-6)
+    assert close(squares.flatten(), expected.diagonal(), 1e-6)
+    assert close(torch.from_numpy(product), expected.sum(1), 1e-6)
+
+
+class Cut(nn.Module):
+    """A layer that is called, and whose derivatives do not arrive."""
+
+    def __init__(self):
+        super().__init__()
+        self.cut, self.out = nn.Linear(3, 3), nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.out(self.cut(x).detach())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_layers_that_outputs_do_not_depend_on(method):
+    built = Cut().double()
+    x = torch.randn(4, 3, dtype=torch.float64)
+    h = built.cut(x).detach()
+    found = EmpiricalNTK(built, outputs="full", method=method)
+    assert close(found(x), kernel(built.out, h, h))
+    assert not found.by_layer(x)["cut"].any()
+
+
+def test_threads_leave_the_module_as_it_is():
+    built, x = module("dense"), rows("dense", 4)
+    own, ntk = dict(built.named_parameters()), EmpiricalNTK(built, method="structured")
+    expected = ntk(x)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: ntk(x), range(80)))
+    assert all(torch.equal(one, expected) for one in found)
+    after = dict(built.named_parameters())
+    assert list(after) == list(own)
+    assert all(after[name] is p for name, p in own.items())
+
+
+def test_operator_keeps_imaginary_parts():
+    operator = EmpiricalNTK(module("dense")).operator(rows("dense", 3))
+    v = np.random.default_rng(0).standard_normal((2, operator.shape[1]))
+    expected = operator @ v[0] + 1j * (operator @ v[1])
+    np.testing.assert_allclose(operator @ (v[0] + 1j * v[1]), expected)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_forward_mode_is_needed():
+    built = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)))
+    ntk, x = EmpiricalNTK(built, method="vector_products"), torch.randn(2, 3)
+    with pytest.raises(NotImplementedError, match="with a method other than 'vector_products'"):
+        ntk(x)
+    with pytest.raises(NotImplementedError, match="for the matrix"):
+        ntk.operator(x) @ np.ones(8)
+
+
+def test_no_columns():
+    ntk, x = EmpiricalNTK(module("dense")), rows("dense", 3)
+    assert ntk(x, x[:0]).shape == (3, 0)
+
+
+def test_one_row_examines_nothing_for_many():
+    class Joined(Centred):
+        def forward(self, x):
+            return self.layer(x) * (1 if len(x) < 2 else x.mean(0).sum())
+
+    x = torch.randn(4, 3)
+    for first, then in (((x[:1],), (x,)), ((x[:1],), (x[:1], x))):
+        ntk = EmpiricalNTK(Joined())
+        with pytest.raises(ValueError, match="must be functions of their own row"):
+            ntk(*first), ntk(*then)
+
+
+def test_other_numbers_of_outputs_for_other_shapes():
+    ntk = EmpiricalNTK(nn.Conv1d(1, 2, 2))
+    for call in (ntk, ntk.operator, ntk.explain):
+        with pytest.raises(ValueError, match="8 outputs for rows of X and 16 for rows of Z"):
+            call(torch.randn(3, 1, 5), torch.randn(3, 1, 9))
+
+
+def test_outputs_that_are_no_numbers():
+    with pytest.raises(ValueError, match="NaN or infinite: look for such numbers in the inputs"):
+        EmpiricalNTK(nn.Linear(3, 1))(torch.full((4, 3), float("nan")))
+
+
+class Recomputed(nn.Module):
+    def __init__(self, reentrant, affine):
+        super().__init__()
+        self.first, self.weight = nn.Linear(3, 3), nn.Parameter(torch.ones(3, 2))
+        self.reentrant, self.affine = reentrant, affine
+
+    def part(self, h):
+        return torch.tanh(h @ self.weight) if not self.affine else self.first(h)
+
+    def forward(self, x):
+        h = self.first(x) if self.reentrant or self.affine else x
+        return checkpoint(self.part, h, use_reentrant=self.reentrant)
+
+
+@pytest.mark.parametrize("reentrant, affine", [(True, False), (False, False), (False, True)])
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+def test_checkpoints_are_refused(reentrant, affine):
+    built = Recomputed(reentrant, affine)
+    with pytest.raises(ValueError, match="switch its checkpointing off"):
+        EmpiricalNTK(built)(torch.randn(3, 3))
+    assert all(p.grad is None for p in built.parameters())
