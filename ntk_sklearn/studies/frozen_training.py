@@ -14,6 +14,7 @@ from ..finite.preconditioners import Diagonal, Rule, preconditioned_kernel
 from ..finite.preconditioners.rules import advance
 from ..finite.tangent import Inputs, Jacobian, ModuleFunction
 from ..inference import gradient_flow, training_modes
+from ._tangent import as_matrix
 
 
 class Training:
@@ -82,9 +83,9 @@ class FrozenTraining:
             for name, rule in found.items()
         }
         D = Diagonal(self._flat(per_step))
-        K = preconditioned_kernel(function, training.X, preconditioner=D)
-        cross = preconditioned_kernel(function, rows, training.X, preconditioner=D)
-        self.kernel, self.cross = _matrix(K), _matrix(cross)
+        X, Z = self.J.inputs, self.at.inputs
+        self.kernel = as_matrix(preconditioned_kernel(function, X, preconditioner=D))
+        self.cross = as_matrix(preconditioned_kernel(function, Z, X, preconditioner=D))
         self.modes = training_modes(self.kernel)
 
     def step(self) -> None:
@@ -119,8 +120,3 @@ class FrozenTraining:
 def _call(module: nn.Module, inputs: Any) -> Tensor:
     found = module(**inputs) if isinstance(inputs, dict) else module(*inputs)
     return found.reshape(len(found), -1)
-
-
-def _matrix(blocks: Tensor) -> np.ndarray:
-    found: np.ndarray = blocks.flatten(2).flatten(0, 1).cpu().numpy()
-    return found

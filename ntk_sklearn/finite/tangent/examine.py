@@ -12,6 +12,7 @@ from torch import Tensor
 from ..uses import Use, gradients
 from .calls import Call, Recorder
 from .function import ModuleFunction, n_rows, take
+from .graph import kept_bytes
 from .rows import gradients as gradients_of
 from .rows import row_jacobians
 from .signals import Site, derivatives, parts, run, site
@@ -101,18 +102,9 @@ def examine(function: ModuleFunction, inputs: Any) -> Structure:
 
 
 def _counted(function: ModuleFunction, inputs: Any) -> tuple[Tensor, Recorder, int]:
-    """A pass and the bytes that its graph keeps, views of one storage counted once."""
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        outputs, recorder = run(function, inputs)
-    own = {value.untyped_storage().data_ptr() for value in function.values.values()}
-    return outputs, recorder, sum(size for where, size in kept.items() if where not in own)
+    """A pass and the bytes that its graph keeps."""
+    (outputs, recorder), kept = kept_bytes(lambda: run(function, inputs), function.values.values())
+    return outputs, recorder, kept
 
 
 def _sites(

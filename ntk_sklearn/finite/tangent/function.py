@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ class ModuleFunction:
         else:
             several = inputs if isinstance(inputs, tuple) else (inputs,)
             prepared = tuple(map(self._tensor, several))
-        lengths = {len(x) if x.ndim else None for x in _tensors(prepared)}
+        lengths = {len(x) if x.ndim else None for x in tensors_of(prepared)}
         if len(lengths) != 1 or None in lengths:
             raise ValueError(
                 "inputs must be an array, a tuple or a mapping of arrays with the same number of "
@@ -105,6 +106,21 @@ class ModuleFunction:
         found = found.to(self.device)
         return found.to(self.dtype) if found.is_floating_point() else found
 
+    def at(self, values: Values) -> ModuleFunction:
+        """The same function where its parameters have other values, which are not copied.
+
+        Raises
+        ------
+        ValueError
+            For values of other names or shapes.
+        """
+        shapes = {name: value.shape for name, value in self.values.items()}
+        if {name: value.shape for name, value in values.items()} != shapes:
+            raise ValueError(f"values must be of the parameters {list(shapes)}, in their shapes")
+        moved = copy(self)
+        moved.values = {name: values[name].detach() for name in self.values}
+        return moved
+
     def flatten(self, values: Values) -> Tensor:
         """Parameters side by side, (n_parameters,) in the order of `values`."""
         return torch.cat([values[name].reshape(-1) for name in self.values])
@@ -116,9 +132,30 @@ class ModuleFunction:
         return {name: part.view_as(value) for (name, value), part in shaped}
 
 
+def as_function(
+    module: nn.Module | ModuleFunction,
+    parameters: Sequence[str] | None = None,
+    dtype: torch.dtype | None = None,
+) -> ModuleFunction:
+    """A module as a function of its parameters; a `ModuleFunction` is one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `ModuleFunction`.
+    ValueError
+        For `parameters` or `dtype` beside a `ModuleFunction`, which has its own.
+    """
+    if not isinstance(module, ModuleFunction):
+        return ModuleFunction(module, parameters, dtype)
+    if parameters is not None or dtype is not None:
+        raise ValueError("a ModuleFunction has its own parameters and dtype: pass them to it")
+    return module
+
+
 def n_rows(inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> int:
     """How many rows prepared inputs have."""
-    return len(_tensors(inputs)[0])
+    return len(tensors_of(inputs)[0])
 
 
 def take(inputs: Any, rows: Any) -> Any:
@@ -170,12 +207,12 @@ def _selected(found: Mapping[str, Tensor], names: Sequence[str] | None) -> list[
         trained = [name for name, p in found.items() if p.requires_grad]
     else:
         names = [names] if isinstance(names, str) else list(names)
-        unknown = [name for name in names if not any(_within(p, name) for p in found)]
+        unknown = [name for name in names if not any(is_within(p, name) for p in found)]
         if unknown:
             raise ValueError(
                 f"parameters {unknown} are none of the module's: they are {list(found)}"
             )
-        trained = [p for p in found if any(_within(p, name) for name in names)]
+        trained = [p for p in found if any(is_within(p, name) for name in names)]
     if not trained:
         raise ValueError(
             "the module has no parameters to train: none requires a gradient; name them in "
@@ -184,7 +221,8 @@ def _selected(found: Mapping[str, Tensor], names: Sequence[str] | None) -> list[
     return trained
 
 
-def _within(parameter: str, name: str) -> bool:
+def is_within(parameter: str, name: str) -> bool:
+    """Whether a parameter has this name, or one that begins with it and a dot."""
     return parameter == name or parameter.startswith(f"{name}.")
 
 
@@ -198,7 +236,8 @@ def _floating_dtype(found: Mapping[str, Tensor]) -> torch.dtype:
     return kinds.pop() if kinds else torch.get_default_dtype()
 
 
-def _tensors(inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> list[Tensor]:
+def tensors_of(inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> list[Tensor]:
+    """The tensors of prepared inputs."""
     found = list(inputs.values() if isinstance(inputs, dict) else inputs)
     if not found:
         raise ValueError("a module needs at least one input")

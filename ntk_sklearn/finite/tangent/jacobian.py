@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import jvp, vjp, vmap
+from torch.func import jvp, vjp
 
-from .function import ModuleFunction, Values, n_rows
+from .function import ModuleFunction, Values, n_rows, take
+from .rows import row_jacobians
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,21 @@ class Jacobian:
 
     def dense(self) -> Tensor:
         """J itself, (n * k, n_parameters): for few rows and small modules only."""
-        outputs, pull = self._pullback()
-        n, k = outputs.shape
-        directions = torch.eye(n * k, dtype=outputs.dtype, device=outputs.device)
-        (found,) = vmap(pull)(directions.reshape(n * k, n, k))
-        rows = [found[name].reshape(n * k, -1) for name in self.function.values]
-        return torch.cat(rows, dim=1).detach()
+        return self.by_row().flatten(0, 1)
+
+    def by_row(self, directions: Tensor | None = None) -> Tensor:
+        """u^T J_i (n, q, n_parameters) for directions u (n, q, k) of each row i.
+
+        None for the outputs themselves, q = k. Each row is in a pass of its own, all at once where
+        `torch.func.vmap` follows the module.
+        """
+        at, names = self.function.at(self.values), list(self.function.values)
+        found = row_jacobians(at, names, self.inputs, directions=directions)
+        return torch.cat([found[name] for name in names], 2)
+
+    def rows(self, some: slice) -> Jacobian:
+        """That of some rows."""
+        return replace(self, inputs=take(self.inputs, some))
 
     def __len__(self) -> int:
         return n_rows(self.inputs)
