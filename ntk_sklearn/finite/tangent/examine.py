@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..uses import Use, gradients
 from .calls import Call, Recorder
-from .function import ModuleFunction, n_rows, take
+from .function import ROWS_MEET, ModuleFunction, agree, n_rows, take
 from .graph import kept_bytes
 from .rows import gradients as gradients_of
 from .rows import row_jacobians
@@ -20,10 +20,6 @@ from .signals import Site, derivatives, parts, run, site
 # Numbers of the derivatives up to which all parameters are tried row by row.
 _TRIED = 10**6
 _FEW, _MORE = 2, 3
-_ROWS_MEET = (
-    "row 0 of the module's outputs changes with the rows beside it: outputs must be functions of "
-    "their own row"
-)
 
 
 @dataclass(frozen=True)
@@ -149,9 +145,7 @@ def _unlike_alone(
     made = parts([s for s, _ in known], names, [c for _, c in known], found)
     expected = _alone(function, names, rows, outputs, weights)
     return [
-        name
-        for name in names
-        if not _agree(_dense(made[name]), _by_tap(made[name], expected[name]))
+        name for name in names if not agree(_dense(made[name]), _by_tap(made[name], expected[name]))
     ]
 
 
@@ -165,8 +159,8 @@ def _alone(
             leaves = [function.values[name].clone().requires_grad_() for name in names]
             at = {**function.values, **dict(zip(names, leaves, strict=True))}
             alone = function(at, take(rows, slice(i, i + 1)))[0]
-            if not _agree(outputs[i], alone):
-                raise ValueError(_ROWS_MEET)
+            if not agree(outputs[i], alone):
+                raise ValueError(ROWS_MEET)
             found.append(gradients_of((alone * weights[i]).sum(), leaves))
     return {name: torch.stack(several) for name, *several in zip(names, *found, strict=True)}
 
@@ -185,13 +179,6 @@ def _by_tap(part: Use | Tensor, gradient: Tensor) -> Tensor:
     return gradient.flatten(1)
 
 
-def _agree(found: Tensor, expected: Tensor) -> bool:
-    """Up to half of the digits, relative to the largest number."""
-    scale = max(float(expected.detach().abs().max()), 1e-30) if expected.numel() else 1.0
-    tolerance = torch.finfo(expected.dtype).eps ** 0.5
-    return bool(torch.allclose(found / scale, expected / scale, tolerance, tolerance))
-
-
 def _batches(outputs: Tensor, ends: list[Tensor]) -> bool:
     """Whether the backward pass of several outputs at once does the same."""
     expected = derivatives(outputs[:, :2], ends, batched=False)
@@ -199,7 +186,7 @@ def _batches(outputs: Tensor, ends: list[Tensor]) -> bool:
         found = derivatives(outputs[:, :2], ends, batched=True)
     except RuntimeError:  # what torch has no batching rule for
         return False
-    return all(map(_agree, found, expected))
+    return all(map(agree, found, expected))
 
 
 def _vectorizes(function: ModuleFunction, names: list[str], rows: Any) -> bool:
@@ -212,4 +199,4 @@ def _vectorizes(function: ModuleFunction, names: list[str], rows: Any) -> bool:
         found = row_jacobians(function, tried, rows, vectorized=True)
     except (RuntimeError, ValueError, TypeError):  # values that vmap cannot follow
         return False
-    return all(_agree(found[name], expected[name]) for name in tried)
+    return all(agree(found[name], expected[name]) for name in tried)

@@ -18,6 +18,11 @@ Inputs = Any
 
 Values = Mapping[str, Tensor]
 
+ROWS_MEET = (
+    "row 0 of the module's outputs changes with the rows beside it, or by chance: outputs must be "
+    "functions of their own row"
+)
+
 
 class ModuleFunction:
     """Outputs (n, k) of a module as a function of its trained parameters.
@@ -153,6 +158,13 @@ def as_function(
     return module
 
 
+def agree(found: Tensor, expected: Tensor) -> bool:
+    """Up to half of the digits, relative to the largest number."""
+    scale = max(float(expected.detach().abs().max()), 1e-30) if expected.numel() else 1.0
+    tolerance = torch.finfo(expected.dtype).eps ** 0.5
+    return bool(torch.allclose(found / scale, expected / scale, tolerance, tolerance))
+
+
 def n_rows(inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> int:
     """How many rows prepared inputs have."""
     return len(tensors_of(inputs)[0])
@@ -173,16 +185,19 @@ def check_module(module: Any) -> None:
     TypeError
         For anything but a module.
     ValueError
-        For random or batch-dependent submodules in training mode, by path.
+        For random or batch-dependent submodules, by path; for parameters without values.
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"module must be a torch.nn.Module, got {module!r}")
+    unknown = [name for name, p in module.named_parameters() if nn.parameter.is_lazy(p)]
+    if unknown:
+        raise ValueError(f"parameters {unknown} have no values yet: call the module once")
     for path, part in module.named_modules():
         why = _depends_on_more(part)
         if why:
             raise ValueError(
                 f"{path or type(part).__name__} {why}: outputs are no function of one row; call "
-                f"module.eval(), or put that submodule in evaluation mode"
+                "module.eval(), put that submodule in evaluation mode, or exchange it"
             )
 
 
@@ -191,6 +206,10 @@ def _depends_on_more(part: nn.Module) -> str | None:
         part.training or not part.track_running_stats
     ):
         return "normalizes by statistics of the batch"
+    if isinstance(part, _RANDOM_POOLS) and part._random_samples is None:
+        return "pools over random regions"
+    if part.training and isinstance(part, nn.RReLU) and part.lower != part.upper:
+        return "draws slopes at random"
     if part.training and isinstance(part, nn.modules.dropout._DropoutNd) and part.p > 0:
         return "drops units at random"
     if part.training and isinstance(part, _WITH_DROPOUT) and part.dropout > 0:
@@ -199,6 +218,7 @@ def _depends_on_more(part: nn.Module) -> str | None:
 
 
 _WITH_DROPOUT = (nn.MultiheadAttention, nn.RNNBase)
+_RANDOM_POOLS = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 
 
 def _selected(found: Mapping[str, Tensor], names: Sequence[str] | None) -> list[str]:

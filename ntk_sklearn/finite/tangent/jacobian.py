@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vjp
 
-from .function import ModuleFunction, Values, n_rows, take
+from .function import ROWS_MEET, ModuleFunction, Values, agree, n_rows, take
 from .rows import row_jacobians
 
 
@@ -57,10 +57,28 @@ class Jacobian:
 
         None for the outputs themselves, q = k. Each row is in a pass of its own, all at once where
         `torch.func.vmap` follows the module.
+
+        Raises
+        ------
+        ValueError
+            See `check_rows`.
         """
+        self.check_rows()
         at, names = self.function.at(self.values), list(self.function.values)
         found = row_jacobians(at, names, self.inputs, directions=directions)
         return torch.cat([found[name] for name in names], 2)
+
+    def check_rows(self) -> None:
+        """Refuse outputs of the first row that the second one, or chance, changes.
+
+        Raises
+        ------
+        ValueError
+            Naming what outputs must be.
+        """
+        beside, alone = (self.rows(slice(n)).outputs()[:1] for n in (2, 1))
+        if bool(alone.isfinite().all()) and not agree(beside, alone):
+            raise ValueError(ROWS_MEET)
 
     def rows(self, some: slice) -> Jacobian:
         """That of some rows."""

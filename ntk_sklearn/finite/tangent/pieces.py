@@ -37,7 +37,7 @@ class Pieces:
     Raises
     ------
     ValueError
-        For budgets that are not positive, and no rows.
+        For budgets that are not positive, no rows, and rows that depend on each other.
     """
 
     jacobian: Jacobian
@@ -48,6 +48,7 @@ class Pieces:
             raise ValueError("memory_budget must be at least one byte")
         if not len(self.jacobian):
             raise ValueError("X has no rows")
+        self.jacobian.check_rows()
 
     @cached_property
     def budget(self) -> int:
