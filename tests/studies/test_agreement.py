@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 X, Z = RNG.standard_normal((8, 5)), RNG.standard_normal((10, 5))
 y = np.sin(2 * X[:, 0])
 ERF = FullyConnected(1, activation="erf", w_std=1.5, b_std=0.1)
-STEPS = (1, 4, 10)
+STEPS = (1, 5, 20)
 
 
 @pytest.fixture(scope="module")
