@@ -45,9 +45,9 @@ class KernelAtStart:
 
     def drift(self, values: Values) -> float:
         """Its relative distance from the start; NaN of no rows."""
-        return np.nan if self.empty else drift(self.at(values), self.start)
+        return np.nan if self.empty else relative_distance(self.at(values), self.start)
 
 
-def drift(K: np.ndarray, start: np.ndarray) -> float:
+def relative_distance(K: np.ndarray, start: np.ndarray) -> float:
     """|K - K_0| / |K_0| in the Frobenius norm."""
     return float(np.linalg.norm(K - start) / np.linalg.norm(start))

@@ -125,7 +125,7 @@ def trained_versus_linearized(
         Of the expansion that takes the place of the linearization; see `taylor_expand`.
     kernel_rows : int or None
         The tangent kernel is that of so many of the first rows; None takes all, 0 leaves
-        `kernel_drifts` NaN. It takes memory for the Jacobian of these rows.
+        `kernel_drifts` NaN, as they are where training has diverged.
 
     Returns
     -------

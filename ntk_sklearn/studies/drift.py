@@ -19,7 +19,7 @@ from ._checks import check_count, check_steps, check_targets, check_widths
 from ._descent import Loss, MakeOptimizer, descend, task
 from ._given import given
 from ._power_law import fit_power_law
-from ._tangent import KernelAtStart, drift
+from ._tangent import KernelAtStart, relative_distance
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def kernel_drift(
     module : torch.nn.Module
         Not touched: copies of its parameters are trained.
     X : array, tensor, tuple or mapping of them
-        What the module reads; the Jacobian of all rows is held in memory.
+        What the module reads.
     y : array-like, (n,) or (n, k)
     learning_rate, steps, loss, optimizer, parameters
         As in `trained_versus_linearized`.
@@ -99,6 +99,7 @@ def kernel_drift(
     Returns
     -------
     KernelDrift
+        NaN where training has diverged.
 
     Raises
     ------
@@ -117,7 +118,7 @@ def kernel_drift(
     stepper = optimizer(learner.values.values(), lr=learning_rate)
     for value in descend(learner, study, stepper, checked):
         K, K_0 = kernel.at(learner.values), kernel.start
-        found.append((value, drift(K, K_0), *_alignments(K, K_0, targets)))
+        found.append((value, relative_distance(K, K_0), *_alignments(K, K_0, targets)))
     return KernelDrift(checked, *np.array(found).T)
 
 

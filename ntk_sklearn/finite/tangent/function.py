@@ -185,13 +185,10 @@ def check_module(module: Any) -> None:
     TypeError
         For anything but a module.
     ValueError
-        For random or batch-dependent submodules, by path; for parameters without values.
+        For random or batch-dependent submodules, by path.
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"module must be a torch.nn.Module, got {module!r}")
-    unknown = [name for name, p in module.named_parameters() if nn.parameter.is_lazy(p)]
-    if unknown:
-        raise ValueError(f"parameters {unknown} have no values yet: call the module once")
     for path, part in module.named_modules():
         why = _depends_on_more(part)
         if why:

@@ -17,7 +17,7 @@ from fisher_cases import (
 )
 from scipy.sparse.linalg import LinearOperator
 
-from ntk_sklearn.finite import EmpiricalFisher, FisherOperator, GaussNewton
+from ntk_sklearn.finite import EmpiricalFisher, FisherOperator, GaussNewton, ModuleFunction
 
 WEIGHTS = np.array([1.0, 0.5, 2.0, 0.0, 1.5, 1.0])
 CLOSE = {"rtol": 1e-10, "atol": 1e-13}
@@ -103,6 +103,16 @@ def test_inputs_may_have_names():
     named = GaussNewton(module, {"z": z.numpy(), "x": x.numpy()}, F.loss, F.targets)
     np.testing.assert_array_equal(named.dense(), F.dense())
     np.testing.assert_array_equal(named @ np.ones(F.shape[0]), F @ np.ones(F.shape[0]))
+
+
+def test_functions_of_modules_are_taken_as_they_are():
+    F, module, inputs, *_ = case("dense", "softmax", parameters=["2"], memory_budget="2 KB")
+    function = ModuleFunction(module, ["2"])
+    found = GaussNewton(function, inputs, F.loss, F.targets)
+    assert found.function is function
+    np.testing.assert_allclose(found.dense(), F.dense(), **CLOSE)
+    with pytest.raises(ValueError, match="has its own parameters and dtype"):
+        GaussNewton(function, inputs, F.loss, parameters=["0"])
 
 
 def test_selected_parameters_are_a_block():
