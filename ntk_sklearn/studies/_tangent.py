@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..finite.tangent import EmpiricalNTK, ModuleFunction
-from ..finite.tangent.function import Values, take
+from ..finite.tangent.function import Prepared, Values, take
 from ._descent import Task
 
 
-def tangent_gram(function: ModuleFunction, values: Values, inputs: Any) -> np.ndarray:
+def tangent_gram(function: ModuleFunction, values: Values, inputs: Prepared) -> np.ndarray:
     """J J^T (n k, n k) by sample and then by output, float64."""
     return as_matrix(EmpiricalNTK(function.at(values)).blocks(inputs))
 

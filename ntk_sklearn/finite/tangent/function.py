@@ -16,6 +16,9 @@ from torch.func import functional_call
 # rows are along the first axis of each.
 Inputs = Any
 
+# Inputs as tensors, from `ModuleFunction.prepare`.
+Prepared = tuple[Tensor, ...] | dict[str, Tensor]
+
 Values = Mapping[str, Tensor]
 
 ROWS_MEET = (
@@ -73,11 +76,11 @@ class ModuleFunction:
         floating = tensor.is_floating_point()
         return tensor.detach().to(self.dtype if floating else tensor.dtype, copy=True)
 
-    def __call__(self, values: Values, inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> Tensor:
+    def __call__(self, values: Values, inputs: Prepared) -> Tensor:
         """Outputs (n, k) at other parameters, for inputs from `prepare`."""
         return self.shaped(values, inputs).reshape(n_rows(inputs), -1)
 
-    def shaped(self, values: Values, inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> Tensor:
+    def shaped(self, values: Values, inputs: Prepared) -> Tensor:
         """Outputs (n, ...) as the module shapes them."""
         rest = {name: tensor.clone() for name, tensor in self._rest.items()}
         positional, named = (inputs, {}) if isinstance(inputs, tuple) else ((), inputs)
@@ -85,7 +88,7 @@ class ModuleFunction:
             outputs = functional_call(self.module, {**rest, **values}, positional, named)
         return _checked(outputs, n_rows(inputs))
 
-    def prepare(self, inputs: Inputs) -> tuple[Tensor, ...] | dict[str, Tensor]:
+    def prepare(self, inputs: Inputs) -> Prepared:
         """Inputs as tensors where the parameters are; floating-point ones in their precision.
 
         Raises
@@ -165,7 +168,7 @@ def agree(found: Tensor, expected: Tensor) -> bool:
     return bool(torch.allclose(found / scale, expected / scale, tolerance, tolerance))
 
 
-def n_rows(inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> int:
+def n_rows(inputs: Prepared) -> int:
     """How many rows prepared inputs have."""
     return len(tensors_of(inputs)[0])
 
@@ -253,7 +256,7 @@ def _floating_dtype(found: Mapping[str, Tensor]) -> torch.dtype:
     return kinds.pop() if kinds else torch.get_default_dtype()
 
 
-def tensors_of(inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> list[Tensor]:
+def tensors_of(inputs: Prepared) -> list[Tensor]:
     """The tensors of prepared inputs."""
     found = list(inputs.values() if isinstance(inputs, dict) else inputs)
     if not found:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vjp
 
-from .function import ROWS_MEET, ModuleFunction, Values, agree, n_rows, take
+from .function import ROWS_MEET, ModuleFunction, Prepared, Values, agree, n_rows, take
 from .rows import row_jacobians
 
 
@@ -29,7 +29,7 @@ class Jacobian:
 
     function: ModuleFunction
     values: Values
-    inputs: Any
+    inputs: Prepared
 
     def outputs(self) -> Tensor:
         """f (n, k)."""
