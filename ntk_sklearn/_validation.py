@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn import get_config
 from sklearn.utils.validation import check_array
 
 P = ParamSpec("P")
@@ -212,3 +213,9 @@ def parse_budget(memory_budget: int | float | str | None) -> int | None:
             f"{memory_budget!r}"
         )
     return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+def working_bytes(memory_budget: int | float | str | None) -> int:
+    """A budget in bytes, as in `parse_budget`; scikit-learn's `working_memory` where it is None."""
+    budget = parse_budget(memory_budget)
+    return int(get_config()["working_memory"] * 2**20) if budget is None else budget

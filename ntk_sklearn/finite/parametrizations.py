@@ -185,7 +185,7 @@ def biases_from_zero(network: Layer, b_std: float | None = None) -> Layer:
     if b_std is not None:
         check_scale(b_std, "b_std")
     values: dict[str, Any] = {}
-    for path, layer in _affine(network):
+    for path, layer in affine_by_path(network):
         scale = layer.b_std if b_std is None else b_std
         values[f"{path}b_std"] = 0.0
         if layer.bias_ntk is None:
@@ -201,7 +201,7 @@ def _(layer: AtInitialization, wire: Any, channels: int, width: int) -> Any:
     )
 
 
-def _affine(network: Layer) -> Iterator[tuple[str, Any]]:
+def affine_by_path(network: Layer) -> Iterator[tuple[str, Any]]:
     """Layers with weights, and their paths, empty or with a dot behind."""
     check_tree(network)
     if contains(network, SelfAttention):
@@ -227,7 +227,7 @@ def _at(network: Any, path: str) -> Any:
 def _with_fan_in(
     network: Layer, input_shape: Shape | Sequence[int], width: int
 ) -> Iterator[tuple[str, Any, int]]:
-    layers = list(_affine(network))
+    layers = list(affine_by_path(network))
     plain = replace(network, dict.fromkeys(scales(network), 1.0))  # scales may be tensors
     modules = affine_layers(skeleton(plain, input_shape, width))
     for (path, layer), module in zip(layers, modules, strict=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ..finite.tangent import Inputs, ModuleFunction
-from ..finite.tangent.function import Values
+from ..finite.tangent.function import Prepared, Values
 from ._checks import as_targets, check_positive
 
 # (outputs (n, k), targets (n, k)) -> a number
@@ -41,7 +40,7 @@ class Task:
     """
 
     function: ModuleFunction
-    inputs: Any
+    inputs: Prepared
     targets: Tensor
     loss: Loss
 
@@ -57,10 +56,10 @@ class Task:
 class Learner:
     """Outputs (n, k) of parameters and inputs, and the parameters, which training changes."""
 
-    outputs: Callable[[Values, Any], Tensor]
+    outputs: Callable[[Values, Prepared], Tensor]
     values: dict[str, Tensor]
 
-    def predict(self, inputs: Any) -> np.ndarray:
+    def predict(self, inputs: Prepared) -> np.ndarray:
         """Outputs (n, k) as they are now."""
         with torch.no_grad():
             return self.outputs(self.values, inputs).double().cpu().numpy()

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import torch
+from torch import Tensor
 
-from ..finite.tangent import Jacobian, ModuleFunction
-from ..finite.tangent.function import Values, take
+from ..finite.tangent import EmpiricalNTK, ModuleFunction
+from ..finite.tangent.function import Prepared, Values, take
 from ._descent import Task
 
 
-def tangent_gram(function: ModuleFunction, values: Values, inputs: Any) -> np.ndarray:
-    """J J^T (n k, n k) by sample and then by output, float64; it holds J."""
-    fixed = {name: value.detach() for name, value in values.items()}
-    J = Jacobian(function, fixed, inputs).dense().double()
-    found: np.ndarray = (J @ J.T).cpu().numpy()
+def tangent_gram(function: ModuleFunction, values: Values, inputs: Prepared) -> np.ndarray:
+    """J J^T (n k, n k) by sample and then by output, float64."""
+    return as_matrix(EmpiricalNTK(function.at(values)).blocks(inputs))
+
+
+def as_matrix(blocks: Tensor) -> np.ndarray:
+    """All products of outputs (n, k, m, k) as a matrix (n k, m k) of float64."""
+    n, k = blocks.shape[:2]
+    found: np.ndarray = blocks.reshape(n * k, -1).double().cpu().numpy()
     return found
 
 
@@ -30,27 +34,18 @@ class KernelAtStart:
             self.start = self.at(given.function.values)
 
     def at(self, values: Values) -> np.ndarray:
-        """The kernel (n k, n k) at other parameters."""
+        """The kernel (n k, n k) at other parameters; NaN where training has diverged."""
+        with torch.no_grad():
+            outputs = self.function(values, self.inputs)
+        if not bool(torch.isfinite(outputs).all()):
+            return np.full((outputs.numel(), outputs.numel()), np.nan)
         return tangent_gram(self.function, values, self.inputs)
 
     def drift(self, values: Values) -> float:
         """Its relative distance from the start; NaN of no rows."""
-        return np.nan if self.empty else drift(self.at(values), self.start)
+        return np.nan if self.empty else relative_distance(self.at(values), self.start)
 
 
-def drift(K: np.ndarray, start: np.ndarray) -> float:
+def relative_distance(K: np.ndarray, start: np.ndarray) -> float:
     """|K - K_0| / |K_0| in the Frobenius norm."""
     return float(np.linalg.norm(K - start) / np.linalg.norm(start))
-
-
-def alignment(K: np.ndarray, other: np.ndarray) -> float:
-    """The cosine of two matrices in the Frobenius inner product."""
-    return float(np.sum(K * other) / (np.linalg.norm(K) * np.linalg.norm(other)))
-
-
-def target_alignment(K: np.ndarray, y: np.ndarray) -> float:
-    """y^T K y / (|K| |y|^2), the alignment of K with y y^T (Cristianini et al. 2001)."""
-    y = y.ravel()
-    if not y.any():
-        return np.nan
-    return float(y @ K @ y / (np.linalg.norm(K) * (y @ y)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from ..finite import TaylorExpansion, taylor_expand
 from ..finite.tangent import Inputs
-from ..finite.tangent.function import Values
+from ..finite.tangent.function import Prepared, Values
 from ._checks import check_count, check_steps
 from ._descent import Learner, Loss, MakeOptimizer, descend, make_optimizer, task
 from ._tangent import KernelAtStart
@@ -125,7 +124,7 @@ def trained_versus_linearized(
         Of the expansion that takes the place of the linearization; see `taylor_expand`.
     kernel_rows : int or None
         The tangent kernel is that of so many of the first rows; None takes all, 0 leaves
-        `kernel_drifts` NaN. It takes memory for the Jacobian of these rows.
+        `kernel_drifts` NaN, as they are where training has diverged.
 
     Returns
     -------
@@ -176,7 +175,7 @@ def trained_versus_linearized(
 
 
 def _expanded(expansion: TaylorExpansion) -> Learner:
-    def outputs(values: Values, inputs: Any) -> Tensor:
+    def outputs(values: Values, inputs: Prepared) -> Tensor:
         if isinstance(inputs, dict):
             found = expansion.at(values, **inputs)
         else:
@@ -186,7 +185,9 @@ def _expanded(expansion: TaylorExpansion) -> Learner:
     return Learner(outputs, expansion.values)
 
 
-def _functions(pair: tuple[Learner, Learner], inputs: Any, test: Any) -> dict[str, np.ndarray]:
+def _functions(
+    pair: tuple[Learner, Learner], inputs: Prepared, test: Prepared | None
+) -> dict[str, np.ndarray]:
     """Outputs of both at the training and at the test rows."""
     found = {}
     for learner, start in zip(pair, ("", "linearized_"), strict=True):

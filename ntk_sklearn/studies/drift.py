@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from ..finite.tangent import Inputs
+from ..inference import kernel_alignment, target_alignment
 from ..kernels._network import Network
 from ._checks import check_count, check_steps, check_targets, check_widths
 from ._descent import Loss, MakeOptimizer, descend, make_optimizer, task
 from ._given import given
 from ._power_law import fit_power_law
-from ._tangent import KernelAtStart, alignment, drift, target_alignment
+from ._tangent import KernelAtStart, relative_distance
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def kernel_drift(
     module : torch.nn.Module
         Not touched: copies of its parameters are trained.
     X : array, tensor, tuple or mapping of them
-        What the module reads; the Jacobian of all rows is held in memory.
+        What the module reads.
     y : array-like, (n,) or (n, k)
     learning_rate, steps, loss, optimizer, parameters
         As in `trained_versus_linearized`.
@@ -99,6 +100,7 @@ def kernel_drift(
     Returns
     -------
     KernelDrift
+        NaN where training has diverged.
 
     Raises
     ------
@@ -113,12 +115,20 @@ def kernel_drift(
     """
     checked, study = check_steps(steps), task(module, X, y, loss, parameters)
     kernel, learner = KernelAtStart(study), study.learner()
-    targets, found = study.targets.double().cpu().numpy(), []
+    targets, found = study.targets.double().cpu().numpy().ravel(), []
     stepper = make_optimizer(optimizer, learner.values.values(), learning_rate)
     for value in descend(learner, study, stepper, checked):
         K, K_0 = kernel.at(learner.values), kernel.start
-        found.append((value, drift(K, K_0), alignment(K, K_0), target_alignment(K, targets)))
+        found.append((value, relative_distance(K, K_0), *_alignments(K, K_0, targets)))
     return KernelDrift(checked, *np.array(found).T)
+
+
+def _alignments(K: np.ndarray, start: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Cosines with the kernel at the start and with y y^T; NaN where they are undefined."""
+    if not np.isfinite(K).all() or not K.any():
+        return np.nan, np.nan
+    with_targets = target_alignment(K, y, centred=False) if y.any() else np.nan
+    return kernel_alignment(K, start, centred=False), with_targets
 
 
 def kernel_drift_over_widths(

@@ -16,6 +16,7 @@ from ..finite.preconditioners.rules import advance
 from ..finite.tangent import Inputs, Jacobian, ModuleFunction
 from ..inference import gradient_flow, training_modes
 from ._checks import as_targets
+from ._tangent import as_matrix
 
 
 class Training:
@@ -100,9 +101,9 @@ class FrozenTraining:
             for name, rule in found.items()
         }
         D = Diagonal(self._flat(per_step))
-        K = preconditioned_kernel(function, training.X, preconditioner=D)
-        cross = preconditioned_kernel(function, rows, training.X, preconditioner=D)
-        self.kernel, self.cross = _matrix(K), _matrix(cross)
+        X, Z = self.J.inputs, self.at.inputs
+        self.kernel = as_matrix(preconditioned_kernel(function, X, preconditioner=D))
+        self.cross = as_matrix(preconditioned_kernel(function, Z, X, preconditioner=D))
         self.modes = training_modes(self.kernel)
 
     def step(self) -> None:
@@ -137,8 +138,3 @@ class FrozenTraining:
 def _call(module: nn.Module, inputs: Any) -> Tensor:
     found = module(**inputs) if isinstance(inputs, dict) else module(*inputs)
     return found.reshape(len(found), -1)
-
-
-def _matrix(blocks: Tensor) -> np.ndarray:
-    found: np.ndarray = blocks.flatten(2).flatten(0, 1).cpu().numpy()
-    return found

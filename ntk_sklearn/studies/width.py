@@ -15,6 +15,7 @@ from ..kernels._network import Network
 from ._checks import check_count, check_widths
 from ._given import given
 from ._power_law import fit_power_law
+from ._tangent import relative_distance
 
 _EMPIRICAL = {"ntk": empirical_ntk, "nngp": empirical_nngp}
 
@@ -112,10 +113,6 @@ def width_convergence(
     for row, width in enumerate(widths_):
         drawn = study.draws(int(width), n, random_state)
         kernels = [_EMPIRICAL[quantity](module, rows).detach().numpy() for module in drawn]
-        errors[row] = [_relative(kernel, limit) for kernel in kernels]
-        means[row] = _relative(np.mean(kernels, axis=0), limit)
+        errors[row] = [relative_distance(kernel, limit) for kernel in kernels]
+        means[row] = relative_distance(np.mean(kernels, axis=0), limit)
     return WidthConvergence(widths_, errors, means, *fit_power_law(widths_, errors))
-
-
-def _relative(found: np.ndarray, limit: np.ndarray) -> float:
-    return float(np.linalg.norm(found - limit) / np.linalg.norm(limit))

@@ -138,6 +138,7 @@ def power(over_widths, part, order):
     return fit.slope, fit.stderr
 
 
+@pytest.mark.slow
 def test_weights_move_little_and_the_function_moves(over_widths):
     """Relative movements fall like width^-1/2 in outer layers and 1 / width in the hidden one.
 
@@ -160,6 +161,7 @@ def test_weights_move_little_and_the_function_moves(over_widths):
             assert run.losses[-1] < 0.05 * run.losses[0]
 
 
+@pytest.mark.slow
 def test_linearizations_are_followed_the_more_closely_the_wider(over_widths):
     """Parameters part by width^-1/2, functions by 1 / width, of networks without a kink."""
     for expected, part in (

@@ -57,6 +57,18 @@ def test_kernels_along_training_are_those_of_explicit_jacobians(n_outputs):
     assert found.drifts[-1] > 0.05
 
 
+def test_kernels_of_training_that_diverges_are_none():
+    found = kernel_drift(network(), X, y, learning_rate=1e200, steps=(0, 3))
+    for part in (found.drifts, found.alignments, found.target_alignments):
+        assert np.isnan(part).tolist() == [False, True]
+
+
+def test_targets_of_zero_have_no_direction():
+    found = kernel_drift(network(), X, np.zeros(6), learning_rate=0.02, steps=(0, 3))
+    assert np.isfinite(found.alignments).all()
+    assert np.isnan(found.target_alignments).all()
+
+
 def test_readouts_alone_do_not_move_their_kernel():
     found = kernel_drift(network(), X, y, learning_rate=0.05, steps=(0, 50), parameters=["2"])
     assert found.losses[1] < 0.7 * found.losses[0]
@@ -78,10 +90,10 @@ def test_kernels_of_networks_that_start_small_turn_towards_the_targets():
 
 
 def test_drift_falls_with_the_width():
-    widths = (128, 512, 2048, 8192)
+    widths = (128, 512, 2048)
     found = kernel_drift_over_widths(ERF, X, y, widths, n_draws=8, steps=(0, 20))
     assert abs(found.slope + 1) < 3 * found.slope_error < 0.3
-    assert found.drifts.shape == found.target_alignments.shape == (4, 8, 2)
+    assert found.drifts.shape == found.target_alignments.shape == (3, 8, 2)
     assert (found.losses[:, :, -1] < 0.1 * found.losses[:, :, 0]).all()
     assert (np.diff(found.alignments[:, :, -1].mean(axis=1)) > 0).all()
 

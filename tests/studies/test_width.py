@@ -37,10 +37,10 @@ def test_the_power_of_wide_networks(name, quantity):
 def test_images():
     images = np.random.default_rng(1).standard_normal((3, 2, 4, 4))
     network = Convolutional(depth=1)
-    found = width_convergence(network, images, (16, 64, 256), n_draws=12)
-    flat = width_convergence(network, images.reshape(3, -1), (16, 64, 256), 12, "ntk", (2, 4, 4))
+    found = width_convergence(network, images, (8, 32, 128), n_draws=12)
+    flat = width_convergence(network, images.reshape(3, -1), (8,), 12, "ntk", (2, 4, 4))
     assert abs(found.slope + 0.5) < 3 * found.slope_error < 0.3
-    np.testing.assert_array_equal(found.errors, flat.errors)
+    np.testing.assert_array_equal(found.errors[:1], flat.errors)
 
 
 def test_linear_networks_have_the_errors_of_a_chi_square():

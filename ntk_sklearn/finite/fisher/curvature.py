@@ -11,18 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..tangent import Inputs, Jacobian, ModuleFunction
+from ..tangent import Inputs, Jacobian, ModuleFunction, as_function
+from ..tangent.pieces import Pieces
 from . import eigenpairs
 from .eigenpairs import Eigenpairs
 from .factor import Factor
 from .losses import Loss, output_gradient
 from .natural import Inverse
 from .operators import Dual, Normal, to_numpy
-from .pieces import Pieces
 from .roots import Root
 from .targets import checked_targets, row_shares
-
-MEMORY_BUDGET = 2**30
 
 
 class Curvature(Normal):
@@ -33,7 +31,7 @@ class Curvature(Normal):
 
     def __init__(
         self,
-        module: nn.Module,
+        module: nn.Module | ModuleFunction,
         X: Inputs,
         loss: Loss,
         y: Any = None,
@@ -41,9 +39,9 @@ class Curvature(Normal):
         sample_weight: Any = None,
         parameters: Sequence[str] | None = None,
         dtype: torch.dtype | None = None,
-        memory_budget: int = MEMORY_BUDGET,
+        memory_budget: int | str | None = None,
     ) -> None:
-        self.loss, self.function = loss, ModuleFunction(module, parameters, dtype)
+        self.loss, self.function = loss, as_function(module, parameters, dtype)
         jacobian = Jacobian(self.function, self.function.values, self.function.prepare(X))
         pieces = Pieces(jacobian, memory_budget)
         self.outputs = _finite(pieces.outputs())

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from ..tangent import Jacobian
-from .pieces import Pieces, at_rows, gradients_by_row, sum_of
+from ..tangent.pieces import Pieces, sum_of
 from .roots import Root
 
 
@@ -37,7 +37,7 @@ class Part:
         """A itself, (n * rank, n_parameters)."""
         unit = torch.eye(self.root.rank).to(self.amplitude)[:, None, :]
         directions = self.root.apply(unit * self.amplitude[:, None])
-        return gradients_by_row(self.jacobian, directions.transpose(0, 1)).flatten(0, 1)
+        return self.jacobian.by_row(directions.transpose(0, 1)).flatten(0, 1)
 
 
 @dataclass(frozen=True)
@@ -96,5 +96,5 @@ class Factor:
 
     def part(self, rows: slice) -> Part:
         """Some rows."""
-        jacobian = at_rows(self.pieces.jacobian, rows)
+        jacobian = self.pieces.jacobian.rows(rows)
         return Part(jacobian, self.root.take(rows), self.amplitude[rows])

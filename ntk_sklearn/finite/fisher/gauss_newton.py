@@ -26,7 +26,7 @@ class GaussNewton(Curvature):
 
     Parameters
     ----------
-    module : torch.nn.Module
+    module : torch.nn.Module or ModuleFunction
     X : array, tensor, tuple or mapping of them
         Inputs, rows along the first axis.
     loss : SquaredLoss, SoftmaxCrossEntropy, BinaryCrossEntropy or ConvexLoss
@@ -36,8 +36,9 @@ class GaussNewton(Curvature):
         Weights w, not negative.
     parameters, dtype
         See `ModuleFunction`.
-    memory_budget : int, default=2**30
-        Bytes for a piece of rows, beside the parameters, inputs and outputs.
+    memory_budget : int, str or None, default=None
+        Bytes for a piece of rows, beside the parameters, inputs and outputs, as a number or "2GB";
+        None is scikit-learn's `working_memory`.
 
     Attributes
     ----------

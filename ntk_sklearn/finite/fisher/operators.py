@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,8 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor
 
+from ..tangent.pieces import gram, sum_of
 from .factor import Factor
-from .pieces import sum_of
 
 
 class SymmetricOperator(LinearOperator):
@@ -78,14 +77,7 @@ class Dual(SymmetricOperator):
 
     def dense(self) -> np.ndarray:
         """The matrix itself, for few rows."""
-        found, start = np.empty(self.shape, self.dtype), 0
-        for i, left in enumerate(self.factor.dense()):
-            before = islice(self.factor.dense(), i)
-            row = to_numpy(torch.cat([left @ right.T for right in chain(before, [left])], 1))
-            stop = start + len(left)
-            found[start:stop, :stop], found[:stop, start:stop] = row, row.T
-            start = stop
-        return found
+        return to_numpy(gram(self.factor.dense, self.shape[0]))
 
 
 def to_rows(X: Any, factor: Factor) -> Tensor:

@@ -14,12 +14,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ..tangent import ModuleFunction
-
-
-def as_function(given: ModuleFunction | nn.Module) -> ModuleFunction:
-    """A module as the function of all its trained parameters; functions as they are."""
-    return given if isinstance(given, ModuleFunction) else ModuleFunction(given)
+from ..tangent import ModuleFunction, as_function
+from ..tangent.function import is_within
 
 
 class Preconditioner(Protocol):
@@ -74,21 +70,21 @@ class Diagonal:
         return self.inverse.sqrt() * v
 
 
-def identity(function: ModuleFunction | nn.Module) -> Diagonal:
+def identity(module: nn.Module | ModuleFunction) -> Diagonal:
     """D = I: gradient descent with one learning rate, K_D is the empirical tangent kernel."""
-    function = as_function(function)
+    function = as_function(module)
     flat = function.flatten(function.values)
     return Diagonal(torch.ones_like(flat))
 
 
 def learning_rates(
-    function: ModuleFunction | nn.Module, rates: Mapping[str, float], default: float = 1.0
+    module: nn.Module | ModuleFunction, rates: Mapping[str, float], default: float = 1.0
 ) -> Diagonal:
     """Gradient descent with a learning rate per parameter: D^-1 holds the rates.
 
     Parameters
     ----------
-    function : ModuleFunction or torch.nn.Module
+    module : torch.nn.Module or ModuleFunction
     rates : mapping of str to float
         Rates >= 0 by name, or beginning of a dotted name (a submodule), of parameters; where
         several fit, the longest counts. 0 freezes.
@@ -104,11 +100,11 @@ def learning_rates(
     ValueError
         For names that no trained parameter has, and rates that are negative or not finite.
     """
-    function = as_function(function)
+    function = as_function(module)
     for name, rate in {**rates, "default": default}.items():
         if not (isfinite(rate) and rate >= 0):
             raise ValueError(f"learning rates must be finite and >= 0, got {rate!r} for {name!r}")
-    unused = [name for name in rates if not any(_within(p, name) for p in function.values)]
+    unused = [name for name in rates if not any(is_within(p, name) for p in function.values)]
     if unused:
         raise ValueError(
             f"rates name {unused}, which no trained parameter has: they are {list(function.values)}"
@@ -120,9 +116,5 @@ def learning_rates(
 
 
 def _rate(parameter: str, rates: Mapping[str, float], default: float) -> float:
-    fitting = [name for name in rates if _within(parameter, name)]
+    fitting = [name for name in rates if is_within(parameter, name)]
     return float(rates[max(fitting, key=len)]) if fitting else float(default)
-
-
-def _within(parameter: str, name: str) -> bool:
-    return parameter == name or parameter.startswith(f"{name}.")

@@ -15,9 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..tangent import Inputs, Jacobian, ModuleFunction
-from .base import as_function, identity
-from .kernel import preconditioned_kernel
+from ..tangent import EmpiricalNTK, Inputs, Jacobian, ModuleFunction, as_function
 
 # Negative eigenvalues that single precision leaves, in units of the largest.
 _NEGATIVE = 1e-5
@@ -154,14 +152,14 @@ class GaussNewtonPreconditioner:
 
 
 def gauss_newton(
-    function: ModuleFunction | nn.Module, inputs: Inputs, damping: float = 0.0
+    module: nn.Module | ModuleFunction, X: Inputs, damping: float = 0.0
 ) -> GaussNewtonPreconditioner:
     """The Gauss-Newton matrix of squared loss (the Fisher matrix) of some samples.
 
     Parameters
     ----------
-    function : ModuleFunction or torch.nn.Module
-    inputs
+    module : torch.nn.Module or ModuleFunction
+    X : inputs
         The samples that make D; K of all of them is decomposed, in O((n k)^3).
     damping : float
         delta >= 0.
@@ -176,11 +174,11 @@ def gauss_newton(
         If `damping` is negative or not finite.
     """
     damping = _checked_damping(damping)
-    function = as_function(function)
-    K = preconditioned_kernel(function, inputs, preconditioner=identity(function))
+    function = as_function(module)
+    K = EmpiricalNTK(function).blocks(X)
     values, vectors = torch.linalg.eigh(K.flatten(2).flatten(0, 1))
     kept = torch.from_numpy(_kept(values.cpu().numpy())).to(values.device)
-    J = Jacobian(function, function.values, function.prepare(inputs))
+    J = Jacobian(function, function.values, function.prepare(X))
     return GaussNewtonPreconditioner(J, values[kept], vectors[:, kept], damping)
 
 

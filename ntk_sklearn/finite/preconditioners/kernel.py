@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from ..tangent import Inputs, Jacobian, ModuleFunction
-from ..tangent.function import n_rows, take
-from .base import Preconditioner, as_function
+from ..tangent import Inputs, Jacobian, ModuleFunction, as_function
+from ..tangent.pieces import Pieces, gram, products
+from ..tangent.tiles import as_given
+from .base import Preconditioner
 
 
 def preconditioned_kernel(
-    function: ModuleFunction | nn.Module,
+    module: nn.Module | ModuleFunction,
     X: Inputs,
     Z: Inputs | None = None,
     *,
     preconditioner: Preconditioner,
-    memory_budget: int = 2**30,
-) -> Tensor:
+    memory_budget: int | str | None = None,
+) -> Any:
     r"""The kernel ``K_D = J D^{-1} J^T`` of gradient flow that a constant D preconditions.
 
     .. math:: \theta' = -D^{-1} J^T r \;\Rightarrow\; f' = -K_D r
@@ -30,75 +32,48 @@ def preconditioned_kernel(
 
     Parameters
     ----------
-    function : ModuleFunction or torch.nn.Module
+    module : torch.nn.Module or ModuleFunction
     X, Z : inputs
         Rows and columns, as the module reads them; None for Z gives the Gram, exactly symmetric.
     preconditioner : Preconditioner
         With as many parameters as the function.
-    memory_budget : int
-        Bytes for gradients of rows, n_parameters numbers per row and output; with less than all of
-        them need, those of pieces of rows are computed several times. One row is always held.
+    memory_budget : int, str or None
+        Bytes for gradients of rows, n_parameters numbers per row and output, as a number or "2GB";
+        None is scikit-learn's `working_memory`. With less than all of them need, those of pieces of
+        rows are computed several times. One row is always held.
 
     Returns
     -------
-    Tensor, (n, k, m, k)
-        All products of outputs; ``.flatten(2).flatten(0, 1)`` is the matrix (n k, m k).
+    ndarray or Tensor, (n, k, m, k)
+        All products of outputs; ``.reshape(n * k, m * k)`` is the matrix. A tensor if X or Z has
+        one.
 
     Raises
     ------
     ValueError
-        If the preconditioner belongs to another number of parameters.
+        If the preconditioner belongs to another number of parameters; for an unknown budget, and
+        inputs without rows.
     """
-    function = as_function(function)
+    function = as_function(module)
     if preconditioner.n_parameters != function.n_parameters:
         raise ValueError(
             f"preconditioner has {preconditioner.n_parameters} parameters, the function "
             f"{function.n_parameters}: make both of the same ModuleFunction"
         )
-    left = _Rows(function, function.prepare(X), preconditioner, memory_budget)
-    return left.gram() if Z is None else left.products(_Rows(
-        function, function.prepare(Z), preconditioner, memory_budget
-    ))  # fmt: skip
+    several = [
+        Pieces(Jacobian(function, function.values, function.prepare(x)), memory_budget)
+        for x in ((X,) if Z is None else (X, Z))
+    ]
+    k = several[0].jacobian.rows(slice(0, 1)).outputs().shape[1]
+    sides = [partial(_roots, pieces, k, preconditioner) for pieces in several]
+    n, m = len(several[0].jacobian), len(several[-1].jacobian)
+    found = gram(sides[0], n * k) if Z is None else products(sides[0], sides[1], m * k)
+    return as_given(found.view(n, k, m, k), X, Z)
 
 
-class _Rows:
-    """D^-1/2 times the gradients of rows, by pieces."""
-
-    def __init__(
-        self, function: ModuleFunction, inputs: object, D: Preconditioner, budget: int
-    ) -> None:
-        self.function, self.inputs, self.D = function, inputs, D
-        self.n = n_rows(inputs)  # type: ignore[arg-type]
-        self.k = Jacobian(function, function.values, take(inputs, slice(0, 1))).outputs().shape[1]
-        # a piece of rows, one of columns, and one on its way through D
-        row = 3 * self.k * function.n_parameters * function.dtype.itemsize
-        self.size = max(1, min(self.n, budget // row))
-
-    def pieces(self, until: int | None = None) -> Iterator[tuple[slice, Tensor]]:
-        """Rows of J D^-1/2 (size * k, n_parameters), and which outputs of which they are."""
-        for start in range(0, self.n if until is None else until, self.size):
-            some = take(self.inputs, slice(start, start + self.size))
-            J = Jacobian(self.function, self.function.values, some)
-            here = slice(start * self.k, (start + len(J)) * self.k)
-            yield here, self.D.root(J.dense())
-
-    def products(self, other: _Rows) -> Tensor:
-        found = self._empty(other)
-        for rows, left in self.pieces():
-            for columns, right in other.pieces():
-                found[rows, columns] = left @ right.mT
-        return found.view(self.n, self.k, other.n, other.k)
-
-    def gram(self) -> Tensor:
-        found = self._empty(self)
-        for rows, left in self.pieces():
-            own = left @ left.mT
-            found[rows, rows] = (own + own.mT) / 2.0
-            for columns, right in self.pieces(until=rows.start // self.k):
-                found[rows, columns] = left @ right.mT
-                found[columns, rows] = found[rows, columns].mT
-        return found.view(self.n, self.k, self.n, self.k)
-
-    def _empty(self, other: _Rows) -> Tensor:
-        like = next(iter(self.function.values.values()))
-        return torch.empty(self.n * self.k, other.n * other.k, dtype=like.dtype, device=like.device)
+def _roots(pieces: Pieces, k: int, D: Preconditioner) -> Iterator[Tensor]:
+    """J D^-1/2 in pieces (rows * k, n_parameters)."""
+    function = pieces.jacobian.function
+    row = k * function.n_parameters * function.dtype.itemsize
+    for rows in pieces.rows(k, extra=row):
+        yield D.root(pieces.jacobian.rows(rows).dense())

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 
 from ...architecture import Layer, replace
-from ..parametrizations import _affine
+from ..parametrizations import affine_by_path
 
 Rate = float | tuple[float, float]
 
@@ -54,7 +54,7 @@ def layer_learning_rates(network: Layer, rates: Mapping[str, Rate]) -> Layer:
     Serial(Dense(w_std=1.5, b_std=0.5, lr_multiplier=0.1, bias_ntk=0.0), Activation('relu'),
            Dense())
     """
-    layers = {path.rstrip("."): layer for path, layer in _affine(network)}
+    layers = {path.rstrip("."): layer for path, layer in affine_by_path(network)}
     unknown = [path for path in rates if path not in layers]
     if unknown:
         raise ValueError(f"rates name {unknown}: the layers with weights are {list(layers)}")

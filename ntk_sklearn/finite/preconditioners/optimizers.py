@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..tangent import Inputs, Jacobian, ModuleFunction
-from .base import Diagonal, as_function
+from ..tangent import Inputs, Jacobian, ModuleFunction, as_function
+from ..tangent.tiles import as_given
+from .base import Diagonal
 from .reading import NoStateError, check_optimizer, read
 from .rules import Rule, change, converted, gradient
 
@@ -101,7 +104,7 @@ def last_update(optimizer: Optimizer, function: ModuleFunction) -> Tensor:
     return update
 
 
-def predicted_step(optimizer: Optimizer, function: ModuleFunction, inputs: Inputs) -> Tensor:
+def predicted_step(optimizer: Optimizer, function: ModuleFunction, X: Inputs) -> Any:
     r"""The change of the outputs in the step that was just taken, to first order in its size.
 
     .. math:: \Delta f = -\eta J D^{-1} m - \eta \lambda J \theta,
@@ -116,12 +119,13 @@ def predicted_step(optimizer: Optimizer, function: ModuleFunction, inputs: Input
     optimizer, function
         As in `last_update`. With a function of some of the trained parameters, this is the part of
         the change that comes from these.
-    inputs
+    X : inputs
         Rows, as the module reads them.
 
     Returns
     -------
-    Tensor, (n, k)
+    ndarray or Tensor, (n, k)
+        A tensor if X has one.
 
     Raises
     ------
@@ -129,7 +133,7 @@ def predicted_step(optimizer: Optimizer, function: ModuleFunction, inputs: Input
         As in `last_update`.
     """
     update = last_update(optimizer, function)
-    return Jacobian(function, function.values, function.prepare(inputs)).jvp(update)
+    return as_given(Jacobian(function, function.values, function.prepare(X)).jvp(update), X)
 
 
 def rules(optimizer: Optimizer, function: ModuleFunction) -> dict[str, Rule]:

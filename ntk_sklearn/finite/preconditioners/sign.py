@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
-from ..tangent import Inputs, Jacobian, ModuleFunction
-from .base import as_function
+from ..tangent import Inputs, Jacobian, ModuleFunction, as_function
+from ..tangent.tiles import as_given
 
 
 def sign_kernel(
-    function: ModuleFunction | nn.Module,
+    module: nn.Module | ModuleFunction,
     X: Inputs,
     Z: Inputs | None = None,
     *,
     symmetric: bool = False,
-) -> Tensor:
+) -> Any:
     r"""Products of gradients with *signs* of gradients.
 
     .. math:: A_{ij}(x, z) = \langle \nabla f_i(x), \operatorname{sign} \nabla f_j(z) \rangle
@@ -33,28 +35,28 @@ def sign_kernel(
 
     Parameters
     ----------
-    function : ModuleFunction or torch.nn.Module
+    module : torch.nn.Module or ModuleFunction
     X, Z : inputs
-        Rows and columns, as the module reads them; None for Z is X.
+        Rows and columns, as the module reads them; None for Z is X. Gradients of all are held.
     symmetric : bool
         S instead of A.
 
     Returns
     -------
-    Tensor, (n, k, m, k)
+    ndarray or Tensor, (n, k, m, k)
+        A tensor if X or Z has one.
 
     References
     ----------
     Malladi, Wettig, Yu, Chen and Arora, "A kernel-based view of language model fine-tuning", ICML
     2023: A as the asymmetric SignGD kernel, S as the SignGD kernel, for the early phase of Adam.
     """
-    function = as_function(function)
+    function = as_function(module)
     left = _gradients(function, X)
     right = (left if Z is None else _gradients(function, Z)).sign()
     products = (left.sign() if symmetric else left).flatten(0, 1) @ right.flatten(0, 1).mT
-    return products.view(*left.shape[:2], *right.shape[:2])
+    return as_given(products.view(*left.shape[:2], *right.shape[:2]), X, Z)
 
 
 def _gradients(function: ModuleFunction, inputs: Inputs) -> Tensor:
-    J = Jacobian(function, function.values, function.prepare(inputs))
-    return J.dense().unflatten(0, (len(J), -1))
+    return Jacobian(function, function.values, function.prepare(inputs)).by_row()

@@ -1,7 +1,7 @@
 """Any torch module as a function of its parameters: Jacobian products and tangent kernels."""
 
 from .expansion import TaylorExpansion, linearize, taylor_expand
-from .function import Inputs, ModuleFunction
+from .function import Inputs, ModuleFunction, as_function
 from .jacobian import Jacobian
 from .kernel import EmpiricalNTK
 
@@ -11,6 +11,7 @@ __all__ = [
     "Jacobian",
     "ModuleFunction",
     "TaylorExpansion",
+    "as_function",
     "linearize",
     "taylor_expand",
 ]

@@ -12,7 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..uses import Use, gradients
 from .calls import Call, Recorder, tensors
-from .function import ModuleFunction, n_rows, take
+from .function import ROWS_MEET, ModuleFunction, agree, n_rows, take
+from .graph import kept_bytes
 from .rows import gradients as gradients_of
 from .rows import row_jacobians
 from .signals import Site, derivatives, parts, run, site
@@ -20,10 +21,6 @@ from .signals import Site, derivatives, parts, run, site
 # Numbers of the derivatives up to which all parameters are tried row by row.
 _TRIED = 10**6
 _FEW, _MORE = 2, 3
-_ROWS_MEET = (
-    "row 0 of the module's outputs changes with the rows beside it: outputs must be functions of "
-    "their own row"
-)
 _CHECKPOINTS = (
     "the module computes parts of itself again on the way back (torch.utils.checkpoint), with the "
     "parameters that it has then: switch its checkpointing off, memory_budget bounds the memory"
@@ -122,18 +119,9 @@ def _check_finite(outputs: Tensor) -> None:
 
 
 def _counted(function: ModuleFunction, inputs: Any) -> tuple[Tensor, Recorder, int]:
-    """A pass and the bytes that its graph keeps, views of one storage counted once."""
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        outputs, recorder = run(function, inputs)
-    own = {value.untyped_storage().data_ptr() for value in function.values.values()}
-    return outputs, recorder, sum(size for where, size in kept.items() if where not in own)
+    """A pass and the bytes that its graph keeps."""
+    (outputs, recorder), kept = kept_bytes(lambda: run(function, inputs), function.values.values())
+    return outputs, recorder, kept
 
 
 def _sites(
@@ -178,9 +166,7 @@ def _unlike_alone(
     made = parts([s for s, _ in known], names, [c for _, c in known], found)
     expected = _alone(function, names, rows, outputs, weights)
     return [
-        name
-        for name in names
-        if not _agree(_dense(made[name]), _by_tap(made[name], expected[name]))
+        name for name in names if not agree(_dense(made[name]), _by_tap(made[name], expected[name]))
     ]
 
 
@@ -194,8 +180,8 @@ def _alone(
             leaves = [function.values[name].clone().requires_grad_() for name in names]
             at = {**function.values, **dict(zip(names, leaves, strict=True))}
             alone = function(at, take(rows, slice(i, i + 1)))[0]
-            if not _agree(outputs[i], alone):
-                raise ValueError(_ROWS_MEET)
+            if not agree(outputs[i], alone):
+                raise ValueError(ROWS_MEET)
             found.append(gradients_of((alone * weights[i]).sum(), leaves))
     return {name: torch.stack(several) for name, *several in zip(names, *found, strict=True)}
 
@@ -214,13 +200,6 @@ def _by_tap(part: Use | Tensor, gradient: Tensor) -> Tensor:
     return gradient.flatten(1)
 
 
-def _agree(found: Tensor, expected: Tensor) -> bool:
-    """Up to half of the digits, relative to the largest number."""
-    scale = max(float(expected.detach().abs().max()), 1e-30) if expected.numel() else 1.0
-    tolerance = torch.finfo(expected.dtype).eps ** 0.5
-    return bool(torch.allclose(found / scale, expected / scale, tolerance, tolerance))
-
-
 def _batches(outputs: Tensor, ends: list[Tensor]) -> bool:
     """Whether the backward pass of several outputs at once does the same."""
     expected = derivatives(outputs[:, :2], ends, batched=False)
@@ -228,7 +207,7 @@ def _batches(outputs: Tensor, ends: list[Tensor]) -> bool:
         found = derivatives(outputs[:, :2], ends, batched=True)
     except RuntimeError:  # what torch has no batching rule for
         return False
-    return all(map(_agree, found, expected))
+    return all(map(agree, found, expected))
 
 
 class _NoOtherParameters(TorchDispatchMode):
@@ -257,4 +236,4 @@ def _vectorizes(function: ModuleFunction, names: list[str], rows: Any) -> bool:
         found = row_jacobians(function, tried, rows, vectorized=True)
     except (RuntimeError, ValueError, TypeError):  # values that vmap cannot follow
         return False
-    return all(_agree(found[name], expected[name]) for name in tried)
+    return all(agree(found[name], expected[name]) for name in tried)

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from threading import RLock
 from typing import Any
 
@@ -17,6 +18,9 @@ from torch.func import functional_call
 # What a module reads: one array or tensor, a tuple of them, or a mapping of keyword arguments; the
 # rows are along the first axis of each.
 Inputs = Any
+
+# Inputs as tensors, from `ModuleFunction.prepare`.
+Prepared = tuple[Tensor, ...] | dict[str, Tensor]
 
 Values = Mapping[str, Tensor]
 
@@ -34,6 +38,12 @@ def following_gradients() -> Iterator[None]:
             stack.enter_context(torch.autocast(device, enabled=False))
         with torch.inference_mode(False):
             yield
+
+
+ROWS_MEET = (
+    "row 0 of the module's outputs changes with the rows beside it, or by chance: outputs must be "
+    "functions of their own row"
+)
 
 
 class ModuleFunction:
@@ -86,11 +96,11 @@ class ModuleFunction:
         floating = tensor.is_floating_point()
         return tensor.detach().to(self.dtype if floating else tensor.dtype, copy=True)
 
-    def __call__(self, values: Values, inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> Tensor:
+    def __call__(self, values: Values, inputs: Prepared) -> Tensor:
         """Outputs (n, k) at other parameters, for inputs from `prepare`."""
         return self.shaped(values, inputs).reshape(n_rows(inputs), -1)
 
-    def shaped(self, values: Values, inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> Tensor:
+    def shaped(self, values: Values, inputs: Prepared) -> Tensor:
         """Outputs (n, ...) as the module shapes them."""
         rest = {name: tensor.clone() for name, tensor in self._rest.items()}
         positional, named = (inputs, {}) if isinstance(inputs, tuple) else ((), inputs)
@@ -99,7 +109,7 @@ class ModuleFunction:
         return _checked(outputs, n_rows(inputs))
 
     @following_gradients()
-    def prepare(self, inputs: Inputs) -> tuple[Tensor, ...] | dict[str, Tensor]:
+    def prepare(self, inputs: Inputs) -> Prepared:
         """Inputs as tensors where the parameters are; floating-point ones in their precision.
 
         Raises
@@ -112,7 +122,7 @@ class ModuleFunction:
         else:
             several = inputs if isinstance(inputs, tuple) else (inputs,)
             prepared = tuple(map(self._tensor, several))
-        lengths = {len(x) if x.ndim else None for x in _tensors(prepared)}
+        lengths = {len(x) if x.ndim else None for x in tensors_of(prepared)}
         if len(lengths) != 1 or None in lengths:
             raise ValueError(
                 "inputs must be an array, a tuple or a mapping of arrays with the same number of "
@@ -135,6 +145,21 @@ class ModuleFunction:
             found.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
         return found.hexdigest()
 
+    def at(self, values: Values) -> ModuleFunction:
+        """The same function where its parameters have other values, which are not copied.
+
+        Raises
+        ------
+        ValueError
+            For values of other names or shapes.
+        """
+        shapes = {name: value.shape for name, value in self.values.items()}
+        if {name: value.shape for name, value in values.items()} != shapes:
+            raise ValueError(f"values must be of the parameters {list(shapes)}, in their shapes")
+        moved = copy(self)
+        moved.values = {name: values[name].detach() for name in self.values}
+        return moved
+
     def flatten(self, values: Values) -> Tensor:
         """Parameters side by side, (n_parameters,) in the order of `values`."""
         return torch.cat([values[name].reshape(-1) for name in self.values])
@@ -146,9 +171,37 @@ class ModuleFunction:
         return {name: part.view_as(value) for (name, value), part in shaped}
 
 
-def n_rows(inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> int:
+def as_function(
+    module: nn.Module | ModuleFunction,
+    parameters: Sequence[str] | None = None,
+    dtype: torch.dtype | None = None,
+) -> ModuleFunction:
+    """A module as a function of its parameters; a `ModuleFunction` is one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `ModuleFunction`.
+    ValueError
+        For `parameters` or `dtype` beside a `ModuleFunction`, which has its own.
+    """
+    if not isinstance(module, ModuleFunction):
+        return ModuleFunction(module, parameters, dtype)
+    if parameters is not None or dtype is not None:
+        raise ValueError("a ModuleFunction has its own parameters and dtype: pass them to it")
+    return module
+
+
+def agree(found: Tensor, expected: Tensor) -> bool:
+    """Up to half of the digits, relative to the largest number."""
+    scale = max(float(expected.detach().abs().max()), 1e-30) if expected.numel() else 1.0
+    tolerance = torch.finfo(expected.dtype).eps ** 0.5
+    return bool(torch.allclose(found / scale, expected / scale, tolerance, tolerance))
+
+
+def n_rows(inputs: Prepared) -> int:
     """How many rows prepared inputs have."""
-    return len(_tensors(inputs)[0])
+    return len(tensors_of(inputs)[0])
 
 
 def to_numpy(found: Tensor) -> np.ndarray:
@@ -202,7 +255,7 @@ def check_module(module: Any) -> None:
         if why:
             raise ValueError(
                 f"{path or type(part).__name__} {why}: outputs are no function of one row; call "
-                f"module.eval(), or put that submodule in evaluation mode"
+                "module.eval(), put that submodule in evaluation mode, or exchange it"
             )
 
 
@@ -211,6 +264,10 @@ def _depends_on_more(part: nn.Module) -> str | None:
         part.training or not part.track_running_stats
     ):
         return "normalizes by statistics of the batch"
+    if isinstance(part, _RANDOM_POOLS) and part._random_samples is None:
+        return "pools over random regions"
+    if part.training and isinstance(part, nn.RReLU) and part.lower != part.upper:
+        return "draws slopes at random"
     if part.training and isinstance(part, nn.modules.dropout._DropoutNd) and part.p > 0:
         return "drops units at random"
     if part.training and isinstance(part, _WITH_DROPOUT) and part.dropout > 0:
@@ -219,6 +276,7 @@ def _depends_on_more(part: nn.Module) -> str | None:
 
 
 _WITH_DROPOUT = (nn.MultiheadAttention, nn.RNNBase)
+_RANDOM_POOLS = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 
 
 def _selected(found: Mapping[str, Tensor], names: Sequence[str] | None) -> list[str]:
@@ -227,12 +285,12 @@ def _selected(found: Mapping[str, Tensor], names: Sequence[str] | None) -> list[
         trained = [name for name, p in found.items() if p.requires_grad]
     else:
         names = [names] if isinstance(names, str) else list(names)
-        unknown = [name for name in names if not any(_within(p, name) for p in found)]
+        unknown = [name for name in names if not any(is_within(p, name) for p in found)]
         if unknown:
             raise ValueError(
                 f"parameters {unknown} are none of the module's: they are {list(found)}"
             )
-        trained = [p for p in found if any(_within(p, name) for name in names)]
+        trained = [p for p in found if any(is_within(p, name) for name in names)]
     if not trained:
         raise ValueError(
             "the module has no parameters to train: none requires a gradient; name them in "
@@ -241,7 +299,8 @@ def _selected(found: Mapping[str, Tensor], names: Sequence[str] | None) -> list[
     return trained
 
 
-def _within(parameter: str, name: str) -> bool:
+def is_within(parameter: str, name: str) -> bool:
+    """Whether a parameter has this name, or one that begins with it and a dot."""
     return parameter == name or parameter.startswith(f"{name}.")
 
 
@@ -276,7 +335,8 @@ def _check_values(found: Mapping[str, Tensor]) -> None:
             )
 
 
-def _tensors(inputs: tuple[Tensor, ...] | dict[str, Tensor]) -> list[Tensor]:
+def tensors_of(inputs: Prepared) -> list[Tensor]:
+    """The tensors of prepared inputs."""
     found = list(inputs.values() if isinstance(inputs, dict) else inputs)
     if not found:
         raise ValueError("a module needs at least one input")

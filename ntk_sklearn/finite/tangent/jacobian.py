@@ -8,12 +8,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import jvp, vjp, vmap
+from torch.func import jvp, vjp
 
-from .function import ModuleFunction, Values, following_gradients, n_rows, take
-
-# rows of a dense Jacobian in one pass, which goes back through all of them for each output of each
-_PIECE = 2
+from .function import (
+    ROWS_MEET,
+    ModuleFunction,
+    Prepared,
+    Values,
+    agree,
+    following_gradients,
+    n_rows,
+    take,
+)
+from .rows import row_jacobians
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Jacobian:
 
     function: ModuleFunction
     values: Values
-    inputs: Any
+    inputs: Prepared
 
     def outputs(self) -> Tensor:
         """f (n, k)."""
@@ -55,18 +62,41 @@ class Jacobian:
     @following_gradients()
     def dense(self) -> Tensor:
         """J itself, (n * k, n_parameters): for few rows and small modules only."""
-        ends = range(_PIECE, len(self), _PIECE)
-        pieces = [slice(a, b) for a, b in zip([0, *ends], [*ends, None], strict=True)]
-        parts = [replace(self, inputs=take(self.inputs, piece)) for piece in pieces]
-        return torch.cat([part._at_once() for part in parts])
+        return self.by_row().flatten(0, 1)
 
-    def _at_once(self) -> Tensor:
-        outputs, pull = self._pullback()
-        n, k = outputs.shape
-        directions = torch.eye(n * k, dtype=outputs.dtype, device=outputs.device)
-        (found,) = vmap(pull)(directions.reshape(n * k, n, k))
-        rows = [found[name].reshape(n * k, -1) for name in self.function.values]
-        return torch.cat(rows, dim=1).detach()
+    @following_gradients()
+    def by_row(self, directions: Tensor | None = None) -> Tensor:
+        """u^T J_i (n, q, n_parameters) for directions u (n, q, k) of each row i.
+
+        None for the outputs themselves, q = k. Each row is in a pass of its own, all at once where
+        `torch.func.vmap` follows the module.
+
+        Raises
+        ------
+        ValueError
+            See `check_rows`.
+        """
+        self.check_rows()
+        at, names = self.function.at(self.values), list(self.function.values)
+        found = row_jacobians(at, names, self.inputs, directions=directions)
+        return torch.cat([found[name] for name in names], 2)
+
+    @following_gradients()
+    def check_rows(self) -> None:
+        """Refuse outputs of the first row that the second one, or chance, changes.
+
+        Raises
+        ------
+        ValueError
+            Naming what outputs must be.
+        """
+        beside, alone = (self.rows(slice(n)).outputs()[:1] for n in (2, 1))
+        if bool(alone.isfinite().all()) and not agree(beside, alone):
+            raise ValueError(ROWS_MEET)
+
+    def rows(self, some: slice) -> Jacobian:
+        """That of some rows."""
+        return replace(self, inputs=take(self.inputs, some))
 
     def __len__(self) -> int:
         return n_rows(self.inputs)

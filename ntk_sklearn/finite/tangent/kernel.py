@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 from scipy.sparse.linalg import LinearOperator
-from sklearn import get_config
 from torch import Tensor, nn
 
-from ..._validation import parse_budget
+from ..._validation import working_bytes
 from . import forms
 from .examine import Structure, examine
-from .function import Inputs, ModuleFunction, following_gradients, n_rows
+from .function import Inputs, ModuleFunction, as_function, following_gradients, n_rows
 from .operator import TangentOperator
 from .plan import PASS_BYTES, Plan, Task, check_form, make_plan, told
 from .sizes import Sizes
@@ -32,7 +31,7 @@ class EmpiricalNTK:
 
     Parameters
     ----------
-    module : torch.nn.Module
+    module : torch.nn.Module or ModuleFunction
         Maps rows to outputs, row by row: see `ModuleFunction`. k is the number of outputs of a
         row, of which several axes count as one.
     parameters : sequence of str or None
@@ -62,7 +61,7 @@ class EmpiricalNTK:
 
     def __init__(
         self,
-        module: nn.Module,
+        module: nn.Module | ModuleFunction,
         *,
         parameters: Sequence[str] | None = None,
         outputs: str = "mean",
@@ -70,7 +69,7 @@ class EmpiricalNTK:
         dtype: torch.dtype | None = None,
         memory_budget: int | str | None = None,
     ) -> None:
-        self.function = ModuleFunction(module, parameters, dtype)
+        self.function = as_function(module, parameters, dtype)
         self.outputs = check_form(outputs)
         self.method = method
         self.memory_budget = memory_budget
@@ -192,9 +191,9 @@ class EmpiricalNTK:
 
     def _work(self, result: int, refuse: bool) -> int:
         """Bytes beside the result."""
-        budget = parse_budget(self.memory_budget)
-        if budget is None:
-            return int(get_config()["working_memory"] * 2**20)
+        budget = working_bytes(self.memory_budget)
+        if self.memory_budget is None:
+            return budget
         if budget > result:
             return budget - result
         if refuse:

@@ -134,7 +134,7 @@ def test_losses_are_checked():
         of(SquaredLoss(), None, EmpiricalFisher)
     with pytest.raises(ValueError, match="gradients need its function"):
         of(ConvexLoss(hessian=LOSSES["convex by hessian"][0].hessian), REAL).gradient()
-    with pytest.raises(ValueError, match="memory_budget must be a number of bytes"):
+    with pytest.raises(ValueError, match="memory_budget must be a positive number of bytes"):
         of(SquaredLoss(), memory_budget=0)
 
 

@@ -17,7 +17,7 @@ from fisher_cases import (
 )
 from scipy.sparse.linalg import LinearOperator
 
-from ntk_sklearn.finite import EmpiricalFisher, FisherOperator, GaussNewton
+from ntk_sklearn.finite import EmpiricalFisher, FisherOperator, GaussNewton, ModuleFunction
 
 WEIGHTS = np.array([1.0, 0.5, 2.0, 0.0, 1.5, 1.0])
 CLOSE = {"rtol": 1e-10, "atol": 1e-13}
@@ -56,11 +56,13 @@ def test_each_loss(name, weighted):
     check(F, gauss_newton(module, inputs, hessians, weights / weights.sum()))
 
 
-# 2,400 and 20,000 bytes are four of the six rows of products, and of gradients
-PIECES = [(kind, budget) for kind in MODULES for budget in (1, 2**30)]
+# 2,400 and 20,000 bytes are four of the six rows of products, and of gradients; rows one by one
+# where they are mapped by vmap, and where they are not
+SMALL = [("dense", 1), ("recurrent", 1), ("dense", 2_400), ("dense", 20_000)]
+PIECES = [*SMALL, *((kind, 20_000) for kind in MODULES if kind != "dense")]
 
 
-@pytest.mark.parametrize("kind, budget", [*PIECES, ("dense", 2_400), ("dense", 20_000)])
+@pytest.mark.parametrize("kind, budget", [*PIECES, *((kind, 2**30) for kind in MODULES)])
 def test_each_module_in_pieces_of_any_size(kind, budget):
     F, module, inputs, _, hessians = case(kind, "softmax", FisherOperator, memory_budget=budget)
     check(F, gauss_newton(module, inputs, hessians, np.full(N, 1 / N)))
@@ -103,6 +105,16 @@ def test_inputs_may_have_names():
     named = GaussNewton(module, {"z": z.numpy(), "x": x.numpy()}, F.loss, F.targets)
     np.testing.assert_array_equal(named.dense(), F.dense())
     np.testing.assert_array_equal(named @ np.ones(F.shape[0]), F @ np.ones(F.shape[0]))
+
+
+def test_functions_of_modules_are_taken_as_they_are():
+    F, module, inputs, *_ = case("dense", "softmax", parameters=["2"], memory_budget="2 KB")
+    function = ModuleFunction(module, ["2"])
+    found = GaussNewton(function, inputs, F.loss, F.targets)
+    assert found.function is function
+    np.testing.assert_allclose(found.dense(), F.dense(), **CLOSE)
+    with pytest.raises(ValueError, match="has its own parameters and dtype"):
+        GaussNewton(function, inputs, F.loss, parameters=["0"])
 
 
 def test_selected_parameters_are_a_block():

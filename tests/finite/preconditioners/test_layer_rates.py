@@ -43,7 +43,7 @@ def preconditioned(tree, rates, seed, width, rows):
     function = ModuleFunction(module)
     D = learning_rates(function, {n: r for n, r in by_name.items() if n in function.values})
     found = preconditioned_kernel(function, rows, preconditioner=D)
-    return found[:, 0, :, 0].numpy()
+    return found[:, 0, :, 0]
 
 
 def affine_names(module):

@@ -250,6 +250,7 @@ def test_adam_in_single_precision():
     change = change(change.values, (X,)) - function(function.values, (X,))
     found = predicted_step(optimizer, function, X)
     assert found.dtype == torch.float64
+    np.testing.assert_array_equal(predicted_step(optimizer, function, X.numpy()), found.numpy())
     assert (found - change).norm() < 0.02 * change.norm()
 
 

@@ -68,16 +68,6 @@ def test_the_jacobian_is_that_of_backward(kind):
     torch.testing.assert_close(J.dense(), torch.stack(by_loop), rtol=1e-12, atol=1e-12)
 
 
-def test_passes_of_the_dense_jacobian_are_of_few_rows():
-    """One of all rows for each of their outputs would be n times the work."""
-    seen, module = [], network("dense")
-    module.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
-    function = ModuleFunction(module)
-    Jacobian(function, function.values, function.prepare(rows("dense", 9))).dense()
-    assert sum(seen) == 9
-    assert max(seen) <= 2
-
-
 def test_the_module_is_not_touched():
     module = network("normalized")
     before = {name: t.clone() for name, t in module.state_dict().items()}
@@ -102,6 +92,8 @@ def test_parameters_are_chosen_by_name_or_beginning():
     [
         (nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)), "statistics of the batch"),
         (nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.1)), "1 drops units at random"),
+        (nn.Sequential(nn.Linear(3, 4), nn.RReLU()), "1 draws slopes at random"),
+        (nn.Sequential(nn.Conv2d(1, 2, 3), nn.FractionalMaxPool2d(2, 2)), "random regions"),
         (nn.Tanh(), "no parameters to train"),
     ],
 )
@@ -150,3 +142,71 @@ def test_outputs_are_real_numbers():
     function = ModuleFunction(Integers(3, 2))
     with pytest.raises(TypeError, match="must be real floating-point numbers"):
         function(function.values, function.prepare(torch.ones(2, 3)))
+
+
+def test_instance_normalization_in_training_is_a_function_of_its_row():
+    """It normalizes by the row itself; the running statistics are written to a copy."""
+    norm = nn.InstanceNorm1d(3, affine=True, track_running_stats=True)
+    module = nn.Sequential(nn.Conv1d(2, 3, 3), norm, nn.Flatten(), nn.Linear(9, 2)).double()
+    x = torch.randn(4, 2, 5).double()
+    function, mean = ModuleFunction(module), norm.running_mean.clone()
+    J = Jacobian(function, function.values, (x,))
+    each = [J.rows(slice(i, i + 1)).dense() for i in range(4)]
+    torch.testing.assert_close(J.dense(), torch.cat(each), rtol=1e-12, atol=1e-12)
+    u = torch.randn(4, 2).double()
+    torch.testing.assert_close(J.vjp(u), J.dense().T @ u.flatten(), rtol=1e-12, atol=1e-12)
+    assert torch.equal(norm.running_mean, mean)
+
+
+class Exponential(torch.autograd.Function):
+    """Without rules for torch.func."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.exp()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * ctx.saved_tensors[0].exp()
+
+
+class Call(nn.Module):
+    def __init__(self, call):
+        super().__init__()
+        self.call, self.linear = call, nn.Linear(3, 2).double()
+
+    def forward(self, x):
+        return self.call(self.linear(x))
+
+
+def test_functions_without_rules_are_taken_row_by_row():
+    x = torch.randn(4, 3).double()
+    function, u = ModuleFunction(Call(Exponential.apply)), torch.randn(4, 5, 2).double()
+    J = Jacobian(function, function.values, (x,))
+    f = J.outputs()
+    by_bias = torch.diag_embed(f)
+    expected = torch.cat([(by_bias[..., None] * x[:, None, None]).flatten(2), by_bias], 2)
+    torch.testing.assert_close(J.by_row(), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(J.by_row(u), u @ expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "call", [lambda f: f - f.mean(0), lambda f: nn.functional.dropout(f.repeat(1, 20), 0.5)]
+)
+def test_rows_that_meet_are_refused(call):
+    function = ModuleFunction(Call(call))
+    with pytest.raises(ValueError, match="functions of their own row"):
+        Jacobian(function, function.values, (torch.randn(4, 3).double(),)).dense()
+
+
+def test_functions_at_other_values():
+    module, other = network("dense"), network("dense")
+    with torch.no_grad():
+        other[0].weight.mul_(2.0)
+    function, moved = ModuleFunction(module), ModuleFunction(other)
+    at, x = function.at(moved.values), (rows("dense"),)
+    torch.testing.assert_close(at(at.values, x), other(x[0]))
+    torch.testing.assert_close(function(function.values, x), module(x[0]))
+    with pytest.raises(ValueError, match="values must be of the parameters"):
+        function.at({"0.weight": module[0].weight})

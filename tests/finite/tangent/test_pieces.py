@@ -9,8 +9,8 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from ntk_sklearn.finite import FisherOperator, SoftmaxCrossEntropy
-from ntk_sklearn.finite.fisher.pieces import Pieces
 from ntk_sklearn.finite.tangent import Jacobian, ModuleFunction
+from ntk_sklearn.finite.tangent.pieces import Pieces
 
 HIDDEN = 400
 # what backward needs of a row: the output of tanh, and the outputs
