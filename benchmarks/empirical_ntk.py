@@ -4,9 +4,9 @@ Run ``python benchmarks/empirical_ntk.py --peer-python ENV/bin/python``; `neural
 how ENV is made. The Gram of 64 rows and 10 outputs, all products (64, 10, 64, 10) or their mean, of
 the same network with the same weights: here, by the contraction of Jacobians from
 ``torch.func.vmap(jacrev)``, and by neural-tangents (``vmap_axes=0``, jitted) with each of two
-runtimes of XLA. All kernels are compared first; then each is called in turn, and those that take
-much longer than the fastest only once. Beside the time on the clock stands that of the processor,
-which says more where others use the machine. Processes are bound to ``--threads`` cores (Linux).
+runtimes of XLA. All kernels are compared first, ours must agree with those in float64; then each is
+called in turn, and those that take much longer than the fastest only once. Beside the time on the
+clock stands that of the processor, which says more where others use the machine. Processes are bound to ``--threads`` cores (Linux).
 """
 
 from __future__ import annotations
@@ -85,15 +85,18 @@ def ours(
     return found
 
 
-def difference(found: np.ndarray, expected: np.ndarray, name: str, dtype: str) -> float:
-    """Largest difference relative to the largest entry.
+def difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """Largest difference relative to the largest entry."""
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def check(largest: float, name: str, dtype: str) -> float:
+    """Refuse kernels of this process that differ by more than rounding.
 
     Raises
     ------
     ValueError
-        If kernels differ by more than rounding.
     """
-    largest = float(np.abs(found - expected).max() / np.abs(expected).max())
     if not largest <= TOLERANCES[dtype]:
         raise ValueError(f"{name} differs by {largest:.1e} in {dtype}")
     return largest
@@ -123,7 +126,7 @@ def theirs(
         values = peer.values(implementation=number)
         values = values.transpose(0, 2, 1, 3) if form == "full" else values
         call = functools.partial(peer.both_seconds, implementation=number)
-        found[title] = call, difference(values, expected, title, peer.dtype)
+        found[title] = call, difference(values, expected)
     return found
 
 
@@ -136,7 +139,7 @@ def compare(
     expected = ours(network, n, **wanted)["ntk_sklearn, structured"]().numpy()
     calls, differ = {}, {}
     for title, function in ours(network, n, dtype, form, given.methods).items():
-        differ[title] = difference(function().numpy(), expected, title, dtype)
+        differ[title] = check(difference(function().numpy(), expected), title, dtype)
         calls[title] = functools.partial(timed, function)
     for peer in peers:
         for title, (call, largest) in theirs(peer, network, form, given, expected).items():

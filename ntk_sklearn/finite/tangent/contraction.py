@@ -152,7 +152,7 @@ def add_gram(total: Tensor, form: str, a: Part) -> Tensor:
     found = []
     for piece in _gradients(a):
         forms.add_products(total, form, piece, piece)
-        found.append(piece.square().sum(2))
+        found.append(_squared_norms(piece))
     return reduce(torch.add, found)
 
 
@@ -170,7 +170,12 @@ def part_squares(form: str, a: Part) -> Tensor:
     """Squared norms (n, k) of the gradients by one parameter, as `add_gram` has them."""
     if isinstance(a, Use) and by_pairs(a, form):
         return squares(a)
-    return reduce(torch.add, (piece.square().sum(2) for piece in _gradients(a)))
+    return reduce(torch.add, map(_squared_norms, _gradients(a)))
+
+
+def _squared_norms(gradients: Tensor) -> Tensor:
+    """(n, k) of gradients (n, k, size), without a copy of them."""
+    return torch.linalg.vector_norm(gradients, dim=2).square()
 
 
 def by_pairs(use: Use, form: str) -> bool:

@@ -40,8 +40,10 @@ class Structure:
         Parameters that affine calls alone read, in a way that was checked on three rows.
     others : dict
         By the remaining parameters, why.
-    batched, vectorized : bool
-        Whether `torch.func.vmap` follows the backward pass of several outputs, and whole rows.
+    batched : bool
+        Whether the outputs go backward together, by `torch.func.vmap`.
+    vectorized : bool
+        Whether `torch.func.vmap` follows whole rows.
     saved : int
         Bytes that the graph of one row keeps.
     """
@@ -103,7 +105,7 @@ def examine(function: ModuleFunction, inputs: Any) -> Structure:
         sites,
         tuple(name for name in function.values if name not in others),
         others,
-        _batches(outputs, [call.z for call in more.calls]),
+        _batches(outputs, more.calls),
         _vectorizes(function, list(others) or list(function.values), two),
         saved // _MORE,
         tuple(call.kind for call in more.calls),
@@ -200,8 +202,11 @@ def _by_tap(part: Use | Tensor, gradient: Tensor) -> Tensor:
     return gradient.flatten(1)
 
 
-def _batches(outputs: Tensor, ends: list[Tensor]) -> bool:
-    """Whether the backward pass of several outputs at once does the same."""
+def _batches(outputs: Tensor, calls: Sequence[Call]) -> bool:
+    """Whether the backward pass of several outputs at once does the same, in less time."""
+    if any(call.layout.filter for call in calls):
+        return False  # torch goes through convolutions output by output, and copies what it finds
+    ends = [call.z for call in calls]
     expected = derivatives(outputs[:, :2], ends, batched=False)
     try:
         found = derivatives(outputs[:, :2], ends, batched=True)

@@ -103,11 +103,15 @@ def derivatives(outputs: Tensor, ends: Sequence[Tensor], batched: bool) -> list[
     if not outputs.requires_grad or not ends:
         return [end.new_zeros(k, *end.shape) for end in ends]
     if not batched:
-        found = [
-            torch.autograd.grad(o.sum(), ends, retain_graph=True, materialize_grads=True)
-            for o in outputs.unbind(1)
-        ]
-        return [torch.stack(by_output) for by_output in zip(*found, strict=True)]
+        # in memory by row and then by output, as products need them
+        found = [end.new_empty(len(end), k, *end.shape[1:]).transpose(0, 1) for end in ends]
+        for j, output in enumerate(outputs.unbind(1)):
+            grads = torch.autograd.grad(
+                output.sum(), ends, retain_graph=True, materialize_grads=True
+            )
+            for target, grad in zip(found, grads, strict=True):
+                target[j].copy_(grad)
+        return found
     directions = torch.eye(k, dtype=outputs.dtype, device=outputs.device)[:, None].expand(k, n, k)
     several = torch.autograd.grad(
         outputs, ends, directions, is_grads_batched=True, materialize_grads=True
