@@ -4,9 +4,10 @@ Run ``python benchmarks/empirical_ntk.py --peer-python ENV/bin/python``; `neural
 how ENV is made. The Gram of 64 rows and 10 outputs, all products (64, 10, 64, 10) or their mean, of
 the same network with the same weights: here, by the contraction of Jacobians from
 ``torch.func.vmap(jacrev)``, and by neural-tangents (``vmap_axes=0``, jitted) with each of two
-runtimes of XLA. All kernels are compared first, ours must agree with those in float64; then each is
-called in turn, and those that take much longer than the fastest only once. Beside the time on the
-clock stands that of the processor, which says more where others use the machine. Processes are bound to ``--threads`` cores (Linux).
+runtimes of XLA. All kernels are compared first, ours must agree with those in float64; then each
+is called in turn, and those that take much longer than the fastest only once. Beside the time on
+the clock stands that of the processor, which says more where others use the machine. Processes are
+bound to ``--threads`` cores (Linux).
 """
 
 from __future__ import annotations
