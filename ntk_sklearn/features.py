@@ -12,6 +12,8 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from ._validation import all_or_nothing, as_rows
 
+__all__ = ["FourierFeatures"]
+
 
 class FourierFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Sines and cosines of inputs, in front of an estimator in a pipeline.

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from gpytorch.kernels import Kernel
+from torch import nn
 
 from .._validation import detached
 from ..architecture import Layer
-from ..kernels import NTK
+from ..finite import Linearized
+from ..kernels import NTK, Expression
 from ..presets import Preset
 from ._arrays import as_numbers
 
@@ -19,7 +22,8 @@ def gram(kernel: Any, X: Any = None) -> np.ndarray:
     Parameters
     ----------
     kernel : callable, network or array-like (n, n)
-        Of scikit-learn or GPyTorch, or any function of X. A network stands for its NTK.
+        Of scikit-learn or GPyTorch, or any function of X. A network, a torch module included,
+        stands for its NTK.
     X : array-like or None
         None if `kernel` is a matrix.
 
@@ -30,7 +34,7 @@ def gram(kernel: Any, X: Any = None) -> np.ndarray:
     ValueError
         If the matrix is not square, finite and symmetric.
     """
-    kernel = NTK(kernel) if isinstance(kernel, (Layer, Preset)) else kernel
+    kernel = NTK(kernel) if _is_network(kernel) else kernel
     if callable(kernel) and not isinstance(kernel, type):
         if X is None:
             raise TypeError("a kernel needs X, the rows at which it is evaluated")
@@ -41,6 +45,13 @@ def gram(kernel: Any, X: Any = None) -> np.ndarray:
     else:
         K = kernel
     return check_gram(K)
+
+
+def _is_network(kernel: Any) -> bool:
+    """Whether it is a network; kernels of GPyTorch are modules, too."""
+    if isinstance(kernel, nn.Module):
+        return not isinstance(kernel, Kernel)
+    return isinstance(kernel, (Layer, Preset, Expression, Linearized))
 
 
 def check_gram(K: Any) -> np.ndarray:

@@ -8,8 +8,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 
 from ntk_sklearn import NNGPRegressor, NTKClassifier, NTKRegressor
-from ntk_sklearn.kernels import NTK
-from ntk_sklearn.networks import FullyConnected
+from ntk_sklearn.kernels import NTK, Normalized
+from ntk_sklearn.networks import FullyConnected, Linearized
 from ntk_sklearn.plotting import GramDisplay
 
 RNG = np.random.default_rng(0)
@@ -69,6 +69,16 @@ def test_networks_stand_for_their_ntk(ax):
     network = FullyConnected(2)
     display = GramDisplay.from_kernel(network, X, ax=ax)
     np.testing.assert_array_equal(display.matrix, NTK(network)(X))
+
+
+@pytest.mark.parametrize("wrap", [lambda m: m, Linearized, Normalized])
+def test_modules_and_expressions_stand_for_their_ntk(wrap, ax):
+    torch.manual_seed(0)
+    network = wrap(
+        torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+    )
+    display = GramDisplay.from_kernel(network, X, ax=ax)
+    np.testing.assert_allclose(display.matrix, NTK(network)(X), rtol=1e-12)
 
 
 def test_gpytorch_kernels_are_evaluated(ax):
