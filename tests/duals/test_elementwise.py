@@ -134,7 +134,8 @@ def test_double_sums(name, a, b, angle):
 
 @pytest.mark.parametrize(
     "a, b, angle",
-    [(1.0, 1.3, 0.5), (1e-3, 2.0, 2.0),
+    [(1.0, 1.3, 0.5),
+     pytest.param(1e-3, 2.0, 2.0, marks=pytest.mark.slow),
      pytest.param(0.8, 0.8, 1e-2, marks=pytest.mark.slow),
      pytest.param(1.0, 1.1, 1e-4, marks=pytest.mark.slow),
      pytest.param(31.0, 31.0, 1e-7, marks=pytest.mark.slow),

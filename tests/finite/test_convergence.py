@@ -115,7 +115,10 @@ TREES = {
 }  # fmt: skip
 
 
-SLOW = ("blurred", "edges", "layer_norm_all")
+SLOW = (
+    "blurred", "circular_dilated", "concat", "dropout", "edges", "layer_norm_all", "local", "residual_conv",
+    "strided", "three_axes", "transposed",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(

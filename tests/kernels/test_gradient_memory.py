@@ -60,6 +60,7 @@ def test_four_grams_are_enough_for_a_dense_kernel_of_many_rows(way):
     assert gram < peak(way, "FullyConnected(3)", 3000) < 4 * gram
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", BODIES)
 def test_peak_of_a_dense_kernel_is_within_the_budget(way):
     budget = 24 * 2**20  # of which a Gram takes 3, and what one tile keeps of it without it 125

@@ -143,7 +143,9 @@ def test_what_is_not_a_number_stays_so():
     assert np.isfinite(np.delete(np.delete(found, 2, 1), 2, 2)).all()
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, SINGLE], ids=["double", "single"])
+@pytest.mark.parametrize(
+    "dtype", [torch.float64, pytest.param(SINGLE, marks=pytest.mark.slow)], ids=["double", "single"]
+)
 def test_tiles_in_threads_are_blocks(dtype):
     """Up to rounding: neighbours in a vector may need more terms, but do not get them."""
     problem = problem_of(NETWORKS["silu, pools"][0], SQUARE, dtype)
