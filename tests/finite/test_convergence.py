@@ -116,8 +116,8 @@ TREES = {
 
 
 SLOW = (
-    "blurred", "circular_dilated", "concat", "dropout", "edges", "layer_norm_all", "local", "residual_conv",
-    "strided", "three_axes", "transposed",
+    "blurred", "circular_dilated", "concat", "dropout", "edges", "layer_norm_all", "local",
+    "residual_conv", "strided", "three_axes", "transposed",
 )  # fmt: skip
 
 
