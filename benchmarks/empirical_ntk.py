@@ -18,7 +18,6 @@ import functools
 import itertools
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -148,19 +147,13 @@ def compare(
     before, seconds = os.getloadavg()[0], measure(calls, given.repeats)
     for title, several in seconds.items():
         clock, used = 1e3 * np.array(several).T
-        tell(
+        report.tell(
             f"| {network.title}, {form}, {dtype} | {title} | {np.median(clock):.1f} | "
             f"{clock.min():.1f} | {used.min():.1f} | {differ[title]:.0e} |"
         )
     load = [before, os.getloadavg()[0]]
     found = {"title": network.title, "outputs": form, "dtype": dtype, "threads": given.threads}
     return found | {"load": load, "differ": differ, "seconds": seconds}
-
-
-def tell(text: str) -> None:
-    """Print at once."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 def parse() -> argparse.Namespace:
@@ -185,8 +178,8 @@ def main() -> None:
     given = parse()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given.threads])
     torch.set_num_threads(given.threads)
-    tell("| network | by | median ms | fastest ms | processor ms | difference |")
-    tell("|---|---|---|---|---|---|")
+    report.tell("| network | by | median ms | fastest ms | processor ms | difference |")
+    report.tell("|---|---|---|---|---|---|")
     found: dict[str, Any] = {"environment": report.environment(), "rows": given.rows}
     found["measured"] = []
     for dtype in given.dtypes:

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +54,6 @@ def compare(work: Work, peers: dict[str, list[Peer]], plan: Plan) -> dict[str, A
     return {"title": work.title, "differ": differ, "measured": measured}
 
 
-def tell(text: str) -> None:
-    """Print at once."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
 def parse() -> argparse.Namespace:
     """The command line."""
     form = argparse.RawDescriptionHelpFormatter
@@ -84,11 +77,11 @@ def run(names: list[str], peers: dict[str, list[Peer]], plan: Plan, path: Path |
     if every:
         found["peer_environment"] = {**every[0].versions(), "XLA_FLAGS": PEERS}
     found["rows"] = {}
-    tell(report.markdown([]).rstrip())
+    report.tell(report.markdown([]).rstrip())
     for name in names:
         found["rows"][name] = compare(WORKS[name], peers, plan)
         for cells in report.rows(found["rows"][name]):
-            tell(report.line(cells))
+            report.tell(report.line(cells))
         if path is not None:
             report.write(path, found)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -27,6 +28,12 @@ COLUMNS = (
     "float64 / float32",
     "kernels differ by",
 )
+
+
+def tell(text: str) -> None:
+    """Print at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def environment() -> dict[str, Any]:

@@ -63,7 +63,6 @@ class EmpiricalEvaluator:
     def prepare(self, problem: Problem, X: Tensor) -> Prepared:
         """Draw the networks, or make ready to draw them, and give the rows their shape."""
         finite, shape = _finite(problem), problem.input_shape
-        X = X.detach().to(device=problem.device, dtype=problem.dtype)
         networks = {
             network: Networks(
                 network, shape, finite.width, finite.n_networks, finite.random_state,
@@ -71,7 +70,7 @@ class EmpiricalEvaluator:
             )
             for network in _quantities(problem)
         }  # fmt: skip
-        return Prepared(X.reshape(len(X), shape.channels or -1, *shape.spatial), networks)
+        return Prepared(problem.shaped(X.detach()), networks)
 
     def tile(
         self,

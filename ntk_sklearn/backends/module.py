@@ -49,10 +49,8 @@ class ModuleEvaluator:
 
     def prepare(self, problem: Problem, X: Tensor) -> Prepared:
         """Copy the parameters in the problem's precision, and give the rows their shape."""
-        shape = problem.input_shape
-        X = X.detach().to(device=problem.device, dtype=problem.dtype)
         kernels = {layer: _kernel(layer, problem) for layer in _modules(problem)}
-        return Prepared(X.reshape(len(X), shape.channels or -1, *shape.spatial), kernels)
+        return Prepared(problem.shaped(X.detach()), kernels)
 
     def tile(
         self,

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..architecture import Layer, Shape
 from ..finite.linearized import GivenModule
@@ -76,3 +77,8 @@ class Problem:
     def numpy_dtype(self) -> np.dtype:
         """The precision as NumPy names it."""
         return np.dtype(str(self.dtype).removeprefix("torch."))
+
+    def shaped(self, X: Tensor) -> Tensor:
+        """Rows in this precision, on this device and in their shape, (n, channels, *spatial)."""
+        X, shape = X.to(device=self.device, dtype=self.dtype), self.input_shape
+        return X.reshape(len(X), shape.channels or -1, *shape.spatial)

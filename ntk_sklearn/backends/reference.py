@@ -35,9 +35,7 @@ class ReferenceEvaluator:
 
     def prepare(self, problem: Problem, X: Tensor) -> Tensor:
         """Rows of X as (n, channels, *S) on the problem's device."""
-        shape = problem.input_shape
-        X = X.to(device=problem.device, dtype=problem.dtype)
-        return X.reshape(len(X), shape.channels or -1, *shape.spatial)
+        return problem.shaped(X)
 
     def tile(
         self,
